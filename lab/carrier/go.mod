@@ -1,0 +1,3 @@
+module github.com/voiceagents/voiceagents/lab/carrier
+
+go 1.26

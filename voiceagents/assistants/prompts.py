@@ -1,0 +1,101 @@
+"""What is the model told? Instructions and campaign context, from plain values to plain text.
+
+Placeholders are filled by one pass of plain replacement: a value that itself looks like a placeholder is not filled again, and braces that are
+no known placeholder stay as they are.
+"""
+
+import re
+from collections.abc import Mapping
+
+NEUTRAL_NAME = "there"
+"""Stands in for a name that we do not know: "Hi there, …"."""
+
+_NO_NAME = {"", "unknown", "null", "none", "n/a", "na", "-", "undefined"}
+_PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_][\w ]*?)\s*\}\}|\{\s*([A-Za-z_][\w ]*?)\s*\}")
+_LONGEST_NAME = 80
+
+
+def spoken_name(name: str | None) -> str:
+    """The contact's name as it may be said aloud, or the neutral word where there is none."""
+    plain = " ".join((name or "").split()).strip("\"'{}")[:_LONGEST_NAME].strip()
+    return NEUTRAL_NAME if plain.lower() in _NO_NAME else plain
+
+
+def fill(template: str, values: Mapping[str, str]) -> str:
+    """`{key}` and `{{key}}` replaced by their values, whatever the case and the blanks inside; everything else stays.
+
+    >>> fill('Hi {name}, {"ok": true}, {discount}%', {"name": "Ana"})
+    'Hi Ana, {"ok": true}, {discount}%'
+    """
+    known = {key.lower(): value for key, value in values.items()}
+
+    def value_of(found: re.Match[str]) -> str:
+        return known.get((found.group(1) or found.group(2)).lower(), found.group())
+
+    return _PLACEHOLDER.sub(value_of, template)
+
+
+def unknown_placeholders(template: str, known: set[str]) -> list[str]:
+    """Placeholders of the template that nothing will fill, in the order they stand, each once."""
+    lowered = {key.lower() for key in known}
+    found = [(m.group(1) or m.group(2)) for m in _PLACEHOLDER.finditer(template)]
+    return list(dict.fromkeys(key for key in found if key.lower() not in lowered))
+
+
+def contact_values(
+    *, name: str | None, email: str | None, phone: str | None, variables: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The values of one contact's placeholders: own columns first, then the three that every contact has, with neutral words for gaps."""
+    return {
+        **(variables or {}),
+        "name": spoken_name(name),
+        "email": (email or "").strip() or "your email",
+        "phone": (phone or "").strip() or "your phone number",
+    }
+
+
+def build_campaign_outbound_instructions(contact_name: str | None, campaign_prompt: str | None) -> str:
+    """Instructions of the light outbound agent: how to behave on the phone, and the campaign's script."""
+    name = spoken_name(contact_name)
+    script = fill(campaign_prompt or "", {"name": name}).strip() or "(no campaign script provided)"
+    return f"""
+You place a phone call for a campaign. You are a brief, friendly **campaign dialer**, not the full assistant. How to behave:
+- Let the person who picked up speak first. Only if the line stays silent for 2–3 seconds, greet once, politely.
+- Speak to the person by name when it fits: use "{name}".
+- Follow the script below without reading it out word for word where that sounds stiff. One or two short sentences a turn, then listen.
+- Not interested, or the wrong number: apologize in a few words, say goodbye and end the call. Never argue, never ask twice.
+- Asked not to be called again: promise it, say goodbye and end the call.
+- Your last sentence of the call always contains the word "Goodbye", and you say that word at no other time.
+- You have NO tools and NO calendar, and nothing you say changes anything anywhere: promise no bookings, no messages, no lookups.
+
+If nobody speaks, say once: "Hi {name}, "
+
+CAMPAIGN SCRIPT (in your own words where that sounds more natural):
+{script}
+""".strip()
+
+
+def with_campaign_context(
+    prompt: str, *, campaign_prompt: str, name: str | None, email: str | None, phone: str | None
+) -> str:
+    """An inbound assistant's prompt with the campaign it may be called back about. Without a campaign script: the prompt as it is."""
+    if not campaign_prompt.strip():
+        return prompt
+    script = fill(campaign_prompt, contact_values(name=name, email=email, phone=phone))
+    known_name = spoken_name(name)
+    return f"""{prompt}
+
+CAMPAIGN CONTEXT:
+This is an inbound call. Where it has to do with our campaign, follow this script:
+{script}
+
+CONTACT INFORMATION:
+- Name: {"Unknown" if known_name == NEUTRAL_NAME else known_name}
+- Email: {(email or "").strip() or "Not provided"}
+- Phone: {(phone or "").strip() or "Not provided"}
+"""
+
+
+def outbound_greeting(contact_name: str | None) -> str:
+    """What we say when the person who picked up stays silent."""
+    return f"Hi {spoken_name(contact_name)}, can you hear me?"

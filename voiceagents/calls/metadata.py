@@ -1,0 +1,279 @@
+"""What does the dispatcher tell the agent? The wire contract: job metadata, room metadata and room names.
+
+Metadata comes from outside: it may be missing, broken, encoded twice or of the wrong shape. Whatever arrives, parsing ends in a value or in one
+`MetadataError` that says what is wrong. What could be mended is listed in `problems`, for the log.
+"""
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any, cast
+from uuid import UUID
+
+MAX_BYTES = 512 * 1024
+"""LiveKit's limit for a metadata string, in bytes (livekit-server `limit.max_metadata_size` is at most this)."""
+
+_LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_OUTBOUND_ROOM = re.compile(r"^call-(\+?[1-9]\d{5,14})-.+$")
+_DID_ROOM = re.compile(r"^did-(\+?[1-9]\d{5,14})(?!\d)")
+
+
+class MetadataError(ValueError):
+    """The metadata cannot be understood or sent. The message says what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class JobMetadata:
+    """Job metadata as the agent uses it. `phone_number` decides: set means outbound, None means inbound."""
+
+    phone_number: str | None = None
+    agent_id: str | None = None
+    call_type: str | None = None
+    campaign_id: str | None = None
+    contact_name: str | None = None
+    campaign_prompt: str | None = None
+    outbound_trunk_id: str | None = None
+    call_id: UUID | None = None
+    contact_id: str | None = None
+    attempt: int | None = None
+    email: str | None = None
+    variables: dict[str, str] = field(default_factory=dict[str, str])
+    problems: tuple[str, ...] = ()
+
+    @property
+    def is_outbound(self) -> bool:
+        return self.phone_number is not None
+
+    def to_json(self) -> str:
+        """The metadata string of a dispatch, keys as the specification spells them.
+
+        Raises:
+            MetadataError: longer than LiveKit takes.
+        """
+        values: dict[str, Any] = {
+            "phone_number": self.phone_number,
+            "agentId": self.agent_id,
+            "callType": self.call_type,
+            "campaignId": self.campaign_id,
+            "contactName": self.contact_name,
+            "campaignPrompt": self.campaign_prompt,
+            "outbound_trunk_id": self.outbound_trunk_id,
+            "callId": str(self.call_id) if self.call_id else None,
+            "contactId": self.contact_id,
+            "attempt": self.attempt,
+            "email": self.email,
+            "variables": self.variables or None,
+        }
+        return encode({key: value for key, value in values.items() if value is not None})
+
+
+@dataclass(frozen=True)
+class RoomContext:
+    """Campaign context from the room's metadata; every field may be missing."""
+
+    campaign_prompt: str = ""
+    contact_name: str = ""
+    contact_email: str = ""
+    contact_phone: str = ""
+    assistant_id: str | None = None
+    campaign_id: str | None = None
+    problems: tuple[str, ...] = ()
+
+    def to_json(self) -> str:
+        """The room's metadata string, keys as the specification spells them.
+
+        Raises:
+            MetadataError: longer than LiveKit takes.
+        """
+        return encode(
+            {
+                "campaignPrompt": self.campaign_prompt,
+                "contactInfo": {"name": self.contact_name, "email": self.contact_email, "phone": self.contact_phone},
+                "assistantId": self.assistant_id,
+                "campaignId": self.campaign_id,
+            }
+        )
+
+
+def parse_job(raw: str | None) -> JobMetadata:
+    """Job metadata from its string. Nothing at all, `{}` or no `phone_number` mean an inbound call.
+
+    Raises:
+        MetadataError: not JSON, not an object, or too long.
+    """
+    values = _object(raw)
+    reader = _Reader(values)
+    phone_number: str | None = None
+    if values.get("phone_number") is not None:
+        # Present means outbound, whatever its type: a number that cannot be dialled is refused later, with its reason. It never falls through
+        # to an inbound assistant that would sit in the room alone.
+        phone_number = reader.text("phone_number") or ""
+    return JobMetadata(
+        phone_number=phone_number,
+        agent_id=reader.text("agentId") or None,
+        call_type=reader.text("callType") or None,
+        campaign_id=reader.text("campaignId") or None,
+        contact_name=reader.text("contactName"),
+        campaign_prompt=reader.text("campaignPrompt"),
+        outbound_trunk_id=reader.text("outbound_trunk_id") or None,
+        call_id=reader.uuid("callId"),
+        contact_id=reader.text("contactId") or None,
+        attempt=reader.whole("attempt"),
+        email=reader.text("email"),
+        variables=reader.texts("variables"),
+        problems=tuple(reader.problems),
+    )
+
+
+def parse_room(raw: str | None) -> RoomContext:
+    """Campaign context from a room's metadata. Context is a help, never a condition: what cannot be read is left out and reported."""
+    try:
+        values = _object(raw)
+    except MetadataError as error:
+        return RoomContext(problems=(f"room metadata ignored: {error}",))
+    reader = _Reader(values)
+    contact_values: object = values.get("contactInfo")
+    if contact_values is not None and not isinstance(contact_values, dict):
+        reader.problems.append("contactInfo is not an object")
+        contact_values = {}
+    contact = _Reader(cast("dict[str, Any]", contact_values or {}))
+    return RoomContext(
+        campaign_prompt=reader.text("campaignPrompt") or "",
+        contact_name=contact.text("name") or "",
+        contact_email=contact.text("email") or "",
+        contact_phone=contact.text("phone") or "",
+        assistant_id=reader.text("assistantId") or None,
+        campaign_id=reader.text("campaignId") or None,
+        problems=tuple(reader.problems + contact.problems),
+    )
+
+
+def encode(values: dict[str, Any]) -> str:
+    """A metadata string that LiveKit takes.
+
+    Raises:
+        MetadataError: names its size and the limit, both in bytes.
+    """
+    text = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+    text = _LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
+    size = len(text.encode())
+    if size > MAX_BYTES:
+        raise MetadataError(
+            f"the metadata is {size} bytes long, LiveKit takes {MAX_BYTES}; shorten the campaign prompt"
+        )
+    return text
+
+
+def outbound_room(number: str, call_id: UUID) -> str:
+    """`call-<E.164>-<suffix>`. The suffix comes from the call's id, so that a second dispatch of one call meets the first in its room."""
+    return f"call-{number}-{call_id.hex[:16]}"
+
+
+def is_outbound_room(name: str) -> bool:
+    """True for a room that a dispatcher made for a call of ours, so that nobody is waiting in it to be answered."""
+    return _OUTBOUND_ROOM.match(name) is not None
+
+
+def did_in_room(name: str) -> str | None:
+    """The dialled number in the name of an inbound room: `did-<E.164>` with anything after it. Other forms hold the caller, so None."""
+    found = _DID_ROOM.match(name)
+    return found.group(1) if found else None
+
+
+def _object(raw: str | None) -> dict[str, Any]:
+    if raw is None or not raw.strip():
+        return {}
+    size = len(raw.encode(errors="replace"))
+    if size > MAX_BYTES:
+        raise MetadataError(f"{size} bytes long, more than LiveKit's {MAX_BYTES}")
+    value: object = raw
+    # Encoded twice is a common slip of dispatchers (json.dumps of a string); more than that is no metadata.
+    for _ in range(2):
+        if not isinstance(value, str):
+            break
+        try:
+            value = json.loads(value)
+        except RecursionError:
+            raise MetadataError("nested too deep") from None
+        except ValueError as error:
+            where = f"{error.msg} at character {error.pos}" if isinstance(error, json.JSONDecodeError) else str(error)
+            raise MetadataError(f"not JSON: {where}") from None
+    if not isinstance(value, dict):
+        raise MetadataError(f"a JSON object is needed, this is {_kind(value)}")
+    return cast("dict[str, Any]", value)
+
+
+class _Reader:
+    """Reads fields of the types we need and writes down what it had to mend."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self._values = values
+        self.problems: list[str] = []
+
+    def text(self, key: str) -> str | None:
+        value: object = self._values.get(key)
+        if value is None:
+            return None
+        if isinstance(value, str):
+            return _storable(value)
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            self.problems.append(f"{key} is {_kind(value)}, taken as text")
+            return str(value)
+        self.problems.append(f"{key} is {_kind(value)}, not text: ignored")
+        return None
+
+    def texts(self, key: str) -> dict[str, str]:
+        value: object = self._values.get(key)
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            self.problems.append(f"{key} is {_kind(value)}, not an object: ignored")
+            return {}
+        inner = _Reader(cast("dict[str, Any]", value))
+        found = {name: inner.text(name) for name in inner._values}
+        self.problems += [f"{key}.{problem}" for problem in inner.problems]
+        return {name: text for name, text in found.items() if text is not None}
+
+    def whole(self, key: str) -> int | None:
+        value: object = self._values.get(key)
+        if value is None:
+            return None
+        if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31:
+            return value
+        if (
+            isinstance(value, str)
+            and value.strip().isascii()
+            and value.strip().isdigit()
+            and 0 < len(value.strip()) < 9
+        ):
+            return int(value)
+        self.problems.append(f"{key} is not a whole number: ignored")
+        return None
+
+    def uuid(self, key: str) -> UUID | None:
+        value = self.text(key)
+        if not value:
+            return None
+        try:
+            return UUID(value)
+        except ValueError:
+            self.problems.append(f"{key} is not a call id: ignored")
+            return None
+
+
+def _storable(text: str) -> str:
+    # PostgreSQL's text holds neither NUL nor lone surrogates, and a prompt needs neither.
+    return _LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text).replace("\x00", "")
+
+
+def _kind(value: object) -> str:
+    if value is None:
+        return "null"
+    return {
+        str: "a string",
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+        list: "a list",
+        dict: "an object",
+    }.get(type(value), type(value).__name__)

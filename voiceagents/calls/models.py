@@ -1,0 +1,130 @@
+"""What happened on the phone: the tables of calls, their transcript, their timeline, and the workers that held them."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Enum, ForeignKey, Index, UniqueConstraint, func, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from voiceagents.calls.states import CallState, Direction, EndedBy, Outcome, Speaker
+from voiceagents.db import Base
+
+
+def _word(kind: type[StrEnum], name: str) -> Enum:
+    """A closed list of words kept as text with a CHECK, so that a new word is a plain migration."""
+    return Enum(
+        kind,
+        name=name,
+        native_enum=False,
+        create_constraint=True,
+        length=32,
+        values_callable=lambda k: [w.value for w in k],
+    )
+
+
+_UNDERWAY = text("state IN ('dialing', 'ringing', 'answered')")
+
+
+class Call(Base):
+    """One phone call, inbound or outbound; the row exists before anything is dialled.
+
+    Assistant and campaign ids are kept as they came, without foreign keys: a call's record outlives both, and the
+    dispatcher may keep them elsewhere.
+    """
+
+    __tablename__ = "calls"
+    __table_args__ = (
+        UniqueConstraint("campaign_id", "contact_id", "attempt"),
+        # At most one dial by construction: neither a room nor a person can be in two outbound calls at once.
+        Index("uq_calls_room_underway", "room_name", unique=True, postgresql_where=_UNDERWAY),
+        Index(
+            "uq_calls_number_underway",
+            "to_number",
+            unique=True,
+            postgresql_where=text("direction = 'outbound' AND state IN ('dialing', 'ringing', 'answered')"),
+        ),
+        Index("ix_calls_not_ended", "created_at", postgresql_where=text("state <> 'ended'")),
+        Index("ix_calls_created_at", text("created_at DESC"), text("id DESC")),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    direction: Mapped[Direction] = mapped_column(_word(Direction, "direction"))
+    state: Mapped[CallState] = mapped_column(_word(CallState, "state"))
+    from_number: Mapped[str | None] = mapped_column(index=True)
+    to_number: Mapped[str | None] = mapped_column(index=True)
+    room_name: Mapped[str | None] = mapped_column(index=True)
+    trunk_id: Mapped[str | None]
+    assistant_id: Mapped[str | None]
+    assistant_name: Mapped[str | None]
+    campaign_id: Mapped[str | None]
+    contact_id: Mapped[str | None]
+    contact_name: Mapped[str | None]
+    attempt: Mapped[int | None]
+    worker_id: Mapped[str | None] = mapped_column(index=True)
+
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    dispatched_at: Mapped[datetime | None]
+    dialing_at: Mapped[datetime | None]
+    ringing_at: Mapped[datetime | None]
+    answered_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+
+    outcome: Mapped[Outcome | None] = mapped_column(_word(Outcome, "outcome"))
+    sip_status: Mapped[int | None]
+    sip_reason: Mapped[str | None]
+    cause: Mapped[str | None]
+    ended_by: Mapped[EndedBy | None] = mapped_column(_word(EndedBy, "ended_by"))
+    sip_call_id: Mapped[str | None]
+    details: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))
+
+    @property
+    def talk_seconds(self) -> float:
+        """Seconds from the answer to the end; 0 when nobody answered or the call still runs."""
+        if self.answered_at is None or self.ended_at is None:
+            return 0.0
+        return max(0.0, (self.ended_at - self.answered_at).total_seconds())
+
+
+class Turn(Base):
+    """One turn of the transcript. `item_id` is the session's own id of it, so that writing it again changes nothing."""
+
+    __tablename__ = "turns"
+    __table_args__ = (UniqueConstraint("call_id", "item_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    call_id: Mapped[UUID] = mapped_column(ForeignKey("calls.id", ondelete="CASCADE"))
+    item_id: Mapped[str]
+    speaker: Mapped[Speaker] = mapped_column(_word(Speaker, "speaker"))
+    text: Mapped[str]
+    started_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    interrupted: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    # Seconds, by step: transcription_delay, end_of_turn_delay, llm_ttft, tts_ttfb, e2e_latency.
+    latencies: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))
+
+
+class CallEvent(Base):
+    """One line of a call's timeline beyond its states: a refused second dispatch, a key press, an error."""
+
+    __tablename__ = "call_events"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    call_id: Mapped[UUID] = mapped_column(ForeignKey("calls.id", ondelete="CASCADE"), index=True)
+    at: Mapped[datetime] = mapped_column(server_default=func.now())
+    kind: Mapped[str]
+    detail: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))
+
+
+class Worker(Base):
+    """A running agent process. It says every few seconds that it lives; whoever finds it silent ends its calls."""
+
+    __tablename__ = "workers"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    host: Mapped[str]
+    pid: Mapped[int]
+    started_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    stopped_at: Mapped[datetime | None]

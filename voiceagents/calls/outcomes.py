@@ -1,0 +1,117 @@
+"""How did the call end? From what SIP and LiveKit reported, and from what happened on the line, to one outcome of the closed list.
+
+Pure decisions. The table of SIP statuses follows RFC 3261 section 21; which LiveKit error means what was measured on LiveKit's SIP service.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from voiceagents.calls.states import EndedBy, Outcome
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a call ended, as it stands in its row."""
+
+    outcome: Outcome
+    cause: str
+    ended_by: EndedBy
+    sip_status: int | None = None
+    sip_reason: str | None = None
+
+
+class Trouble(StrEnum):
+    """What kind of error came back instead of an answer."""
+
+    SIP = "sip"
+    """The carrier or the phone gave a final SIP status."""
+    SERVER = "server"
+    """LiveKit refused or gave up; no SIP status."""
+    TIMEOUT = "timeout"
+    """Our own request ran out of time: the phone may still be ringing."""
+    CONNECTION = "connection"
+    """LiveKit could not be reached or the connection broke: the phone may be ringing."""
+
+
+@dataclass(frozen=True)
+class DialFailure:
+    """What is known of a dial that was not answered."""
+
+    trouble: Trouble
+    code: str = ""
+    """Twirp error code, such as "not_found"."""
+    message: str = ""
+    sip_status: int | None = None
+    sip_reason: str | None = None
+    seconds: float = 0.0
+    ringing_timeout: float = 30.0
+    rang: bool = False
+    """`sip.callStatus` was seen as "ringing"."""
+    room_deleted: bool = False
+    """The room went away while the phone rang: somebody cancelled the call."""
+
+
+_BUSY = {486, 600}
+_NO_ANSWER = {408, 480, 487}
+_REJECTED = {603, 607, 608}
+_INVALID = {404, 410, 484, 485, 604}
+_TRUNK = {401, 402, 403, 407}
+_CONGESTION = {429, 503}
+
+
+def of_sip_status(status: int, reason: str | None = None) -> Ending:
+    """The ending that a final SIP status of an INVITE stands for (400 to 699)."""
+    words = f"{status} {reason or ''}".strip()
+
+    def ending(outcome: Outcome, cause: str, by: EndedBy) -> Ending:
+        return Ending(outcome, f"{cause} ({words})", by, status, reason)
+
+    if status in _BUSY:
+        return ending(Outcome.BUSY, "the line was busy", EndedBy.PERSON)
+    if status in _NO_ANSWER:
+        return ending(Outcome.NO_ANSWER, "nobody answered", EndedBy.CARRIER)
+    if status in _REJECTED:
+        return ending(Outcome.REJECTED, "the call was declined", EndedBy.PERSON)
+    if status in _INVALID:
+        return ending(Outcome.INVALID_NUMBER, "the carrier knows no such number", EndedBy.CARRIER)
+    if status in _TRUNK:
+        return ending(Outcome.FAILED, "the carrier does not let this trunk place the call", EndedBy.CARRIER)
+    if status in _CONGESTION:
+        return ending(Outcome.CONGESTION, "the carrier takes no more calls now", EndedBy.CARRIER)
+    if status == 488:
+        return ending(Outcome.FAILED, "the carrier takes none of our audio codecs", EndedBy.CARRIER)
+    return ending(Outcome.FAILED, "the carrier failed", EndedBy.CARRIER)
+
+
+def of_dial_failure(failure: DialFailure) -> Ending:
+    """The ending of a call that was dialled, or meant to be, and not answered."""
+    if failure.sip_status is not None:
+        return of_sip_status(failure.sip_status, failure.sip_reason)
+    if failure.room_deleted:
+        return Ending(Outcome.CANCELLED, "the call was cancelled while the phone rang", EndedBy.SYSTEM)
+    if failure.trouble in (Trouble.TIMEOUT, Trouble.CONNECTION):
+        return Ending(
+            Outcome.FAILED,
+            "LiveKit did not say what became of the call; it was cancelled and will not be dialled again on a guess",
+            EndedBy.SYSTEM,
+        )
+    if "no response from servers" in failure.message:
+        return Ending(Outcome.NO_CAPACITY, "no SIP service answered: is LiveKit's SIP service running?", EndedBy.SYSTEM)
+    if "cpu exhausted" in failure.message:
+        return Ending(Outcome.NO_CAPACITY, "LiveKit's SIP service is at its CPU limit", EndedBy.SYSTEM)
+    if "trunk does not exist" in failure.message:
+        return Ending(Outcome.FAILED, f"the trunk does not exist in LiveKit ({failure.message})", EndedBy.SYSTEM)
+    # The same ring-out comes back as canceled/408 or as failed_precondition/412 "context deadline exceeded".
+    if failure.code == "canceled" or "deadline exceeded" in failure.message or "request timed out" in failure.message:
+        if failure.rang:
+            return Ending(Outcome.NO_ANSWER, f"it rang for {failure.seconds:.0f} s, nobody answered", EndedBy.SYSTEM)
+        if failure.seconds >= failure.ringing_timeout - 1:
+            return Ending(
+                Outcome.UNREACHABLE, f"the carrier gave no sign of ringing in {failure.seconds:.0f} s", EndedBy.CARRIER
+            )
+        return Ending(Outcome.CANCELLED, "the call was cancelled before it rang out", EndedBy.SYSTEM)
+    if failure.code == "invalid_argument" and ("callee" in failure.message or "SipCallTo" in failure.message):
+        return Ending(Outcome.INVALID_NUMBER, f"LiveKit refused the number ({failure.message})", EndedBy.SYSTEM)
+    if failure.code == "unavailable":
+        return Ending(Outcome.NO_CAPACITY, f"LiveKit had no capacity ({failure.message})", EndedBy.SYSTEM)
+    return Ending(Outcome.FAILED, f"LiveKit refused the call ({failure.code}: {failure.message})", EndedBy.SYSTEM)

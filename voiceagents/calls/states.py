@@ -1,0 +1,60 @@
+"""Which words describe a call's life and its end? Closed lists, used in code, database, API and command line alike."""
+
+from enum import StrEnum
+
+
+class Direction(StrEnum):
+    OUTBOUND = "outbound"
+    INBOUND = "inbound"
+
+
+class CallState(StrEnum):
+    """A call only ever moves forward along this list; states may be skipped, never revisited."""
+
+    QUEUED = "queued"
+    DISPATCHED = "dispatched"
+    DIALING = "dialing"
+    RINGING = "ringing"
+    ANSWERED = "answered"
+    ENDED = "ended"
+
+    @property
+    def rank(self) -> int:
+        """Position in the life of a call, 0 for queued."""
+        return list(CallState).index(self)
+
+
+class Outcome(StrEnum):
+    """How a call ended."""
+
+    COMPLETED = "completed"
+    VOICEMAIL = "voicemail"
+    SCREENED = "screened"
+    BUSY = "busy"
+    NO_ANSWER = "no_answer"
+    REJECTED = "rejected"
+    INVALID_NUMBER = "invalid_number"
+    UNREACHABLE = "unreachable"
+    CONGESTION = "congestion"
+    NOT_INTERESTED = "not_interested"
+    OPTED_OUT = "opted_out"
+    WRONG_NUMBER = "wrong_number"
+    CALLBACK_REQUESTED = "callback_requested"
+    HUNG_UP = "hung_up"
+    NO_CAPACITY = "no_capacity"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class EndedBy(StrEnum):
+    """Who ended the call: the person, our agent, or something around them."""
+
+    PERSON = "person"
+    AGENT = "agent"
+    CARRIER = "carrier"
+    SYSTEM = "system"
+
+
+class Speaker(StrEnum):
+    AGENT = "agent"
+    PERSON = "person"

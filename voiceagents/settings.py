@@ -1,0 +1,131 @@
+"""Every environment variable, in one place, checked when a process starts.
+
+A wrong or missing value ends the process with a sentence that names the variable and the mend, never with a traceback.
+"""
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, StringConstraints, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from voiceagents.phone import is_e164
+
+
+class SettingsError(Exception):
+    """The environment is not fit to run with. The text is meant for the person who started the program."""
+
+
+Url = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^(wss?|https?)://[^\s/]+")]
+
+
+def _default_data_folder() -> Path:
+    # PostgreSQL refuses to run as root, and the user it runs as then cannot enter /root.
+    if os.geteuid() == 0:
+        return Path("/var/lib/voiceagents")
+    home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(home) / "voiceagents"
+
+
+class Settings(BaseSettings):
+    """The environment. Names are the variables' names in lower case; see the table in the README."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", env_ignore_empty=True)
+
+    # LiveKit
+    livekit_url: Url | None = None
+    livekit_api_key: str | None = None
+    livekit_api_secret: SecretStr | None = None
+    lk_agent_name: str = "ai"
+    sip_trunk_id: str | None = None
+
+    # OpenAI, or anything that speaks its HTTP contract. With neither key nor address: the offline voice.
+    openai_api_key: SecretStr | None = None
+    openai_base_url: Url | None = None
+    openai_llm_model: str = "gpt-4o-mini"
+    openai_stt_model: str = "gpt-4o-transcribe"
+    openai_tts_model: str = "gpt-4o-mini-tts"
+    openai_tts_voice: str = "alloy"
+
+    # Calls
+    force_first_message: bool = True
+    ringing_timeout: float = Field(default=30, ge=1, le=80, description="Seconds a phone rings before we give up.")
+    max_call_duration: float = Field(default=1800, ge=10, le=14400, description="Seconds, ringing included.")
+    greeting_delay: float = Field(default=2.5, ge=0.5, le=10, description="Seconds of silence before we greet first.")
+
+    # Worker
+    agent_job_executor: Literal["thread", "process"] = "thread"
+    agent_max_calls: int = Field(default=25, ge=1, le=1000, description="Calls at once in one worker process.")
+    agent_drain_seconds: float = Field(
+        default=60, ge=0, le=7200, description="How long a stopping worker lets calls end."
+    )
+    agent_http_port: int = Field(
+        default=0, ge=0, le=65535, description="Health endpoint on 127.0.0.1; 0: any free port."
+    )
+
+    # Storage and logs
+    database_url: SecretStr | None = None
+    voiceagents_data: Path = Field(default_factory=_default_data_folder)
+    log_pii: bool = False
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator("sip_trunk_id")
+    @classmethod
+    def _trunk_looks_right(cls, value: str | None) -> str | None:
+        if value and is_e164(value):
+            raise ValueError(
+                "this is a telephone number; a trunk id looks like ST_AbCdEf123 (`lk sip outbound list` shows it)"
+            )
+        return value
+
+    @property
+    def offline_speech(self) -> bool:
+        """True when nothing of OpenAI's is configured, so that our own local speech server must speak and listen."""
+        return self.openai_api_key is None and self.openai_base_url is None
+
+    @cached_property
+    def livekit(self) -> "LiveKitAccess":
+        """The three values that every use of LiveKit needs.
+
+        Raises:
+            SettingsError: names those that are missing.
+        """
+        missing = [
+            name.upper()
+            for name in ("livekit_url", "livekit_api_key", "livekit_api_secret")
+            if getattr(self, name) is None
+        ]
+        if missing or self.livekit_url is None or self.livekit_api_key is None or self.livekit_api_secret is None:
+            raise SettingsError(
+                f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set.\n"
+                "Set them to those of your LiveKit server or Cloud project, or start a phone network on this machine:\n"
+                '  voiceagents lab up && eval "$(voiceagents lab env)"'
+            )
+        return LiveKitAccess(self.livekit_url, self.livekit_api_key, self.livekit_api_secret)
+
+
+class LiveKitAccess:
+    """Where LiveKit is and how to prove who we are."""
+
+    def __init__(self, url: str, api_key: str, api_secret: SecretStr) -> None:
+        self.url = url
+        self.api_key = api_key
+        self.api_secret = api_secret
+
+
+def load() -> Settings:
+    """Reads the environment (and `.env` in the working folder).
+
+    Raises:
+        SettingsError: one line for each variable that is wrong.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = [
+            f"{'.'.join(str(part) for part in problem['loc']).upper()}: {problem['msg'].removeprefix('Value error, ')}"
+            for problem in error.errors(include_input=False, include_url=False)
+        ]
+        raise SettingsError("The environment has values that cannot be used:\n  " + "\n  ".join(lines)) from None
