@@ -5,26 +5,24 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Enum, ForeignKey, Index, UniqueConstraint, func, text
+from sqlalchemy import Enum, ForeignKey, Index, UniqueConstraint, func
+from sqlalchemy import text as sql
 from sqlalchemy.orm import Mapped, mapped_column
 
 from voiceagents.calls.states import CallState, Direction, EndedBy, Outcome, Speaker
 from voiceagents.db import Base
 
 
+def _words(kind: type[StrEnum]) -> list[str]:
+    return [word.value for word in kind]
+
+
 def _word(kind: type[StrEnum], name: str) -> Enum:
     """A closed list of words kept as text with a CHECK, so that a new word is a plain migration."""
-    return Enum(
-        kind,
-        name=name,
-        native_enum=False,
-        create_constraint=True,
-        length=32,
-        values_callable=lambda k: [w.value for w in k],
-    )
+    return Enum(kind, name=name, native_enum=False, create_constraint=True, length=32, values_callable=_words)
 
 
-_UNDERWAY = text("state IN ('dialing', 'ringing', 'answered')")
+_UNDERWAY = sql("state IN ('dialing', 'ringing', 'answered')")
 
 
 class Call(Base):
@@ -43,10 +41,10 @@ class Call(Base):
             "uq_calls_number_underway",
             "to_number",
             unique=True,
-            postgresql_where=text("direction = 'outbound' AND state IN ('dialing', 'ringing', 'answered')"),
+            postgresql_where=sql("direction = 'outbound' AND state IN ('dialing', 'ringing', 'answered')"),
         ),
-        Index("ix_calls_not_ended", "created_at", postgresql_where=text("state <> 'ended'")),
-        Index("ix_calls_created_at", text("created_at DESC"), text("id DESC")),
+        Index("ix_calls_not_ended", "created_at", postgresql_where=sql("state <> 'ended'")),
+        Index("ix_calls_created_at", sql("created_at DESC"), sql("id DESC")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -77,7 +75,7 @@ class Call(Base):
     cause: Mapped[str | None]
     ended_by: Mapped[EndedBy | None] = mapped_column(_word(EndedBy, "ended_by"))
     sip_call_id: Mapped[str | None]
-    details: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))
+    details: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=sql("'{}'"))
 
     @property
     def talk_seconds(self) -> float:
@@ -100,9 +98,9 @@ class Turn(Base):
     text: Mapped[str]
     started_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
-    interrupted: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    interrupted: Mapped[bool] = mapped_column(default=False, server_default=sql("false"))
     # Seconds, by step: transcription_delay, end_of_turn_delay, llm_ttft, tts_ttfb, e2e_latency.
-    latencies: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))
+    latencies: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=sql("'{}'"))
 
 
 class CallEvent(Base):
@@ -114,7 +112,7 @@ class CallEvent(Base):
     call_id: Mapped[UUID] = mapped_column(ForeignKey("calls.id", ondelete="CASCADE"), index=True)
     at: Mapped[datetime] = mapped_column(server_default=func.now())
     kind: Mapped[str]
-    detail: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))
+    detail: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=sql("'{}'"))
 
 
 class Worker(Base):
