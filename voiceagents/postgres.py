@@ -6,7 +6,7 @@ server that runs, one that is starting, one that was killed. Whether it runs is 
 
     folder/lock       held (flock) by whoever starts or stops the server
     folder/password   of the database role
-    folder/port       the TCP port, only where the path of a Unix socket would be too long
+    folder/port       the TCP port, only where a Unix socket's path would be too long
     folder/data/      the cluster
     folder/run/       the Unix socket
     folder/log        what the server says
@@ -140,7 +140,8 @@ class EmbeddedPostgres:
 
     @property
     def _socket_fits(self) -> bool:
-        return len(os.fsencode(self._sockets / ".s.PGSQL.5432")) <= _SOCKET_PATH_LIMIT
+        path = os.fsencode(self._sockets / ".s.PGSQL.5432")
+        return len(path) <= _SOCKET_PATH_LIMIT and b"," not in path  # in an address a comma parts two hosts
 
     def _ping(self) -> Ping:
         return Ping(PGconn.ping(f"{self._url('postgres')}&connect_timeout=5".encode()))
@@ -207,7 +208,7 @@ class EmbeddedPostgres:
         unfinished.rename(self._data)
 
     def _configure(self) -> None:
-        listen, port, sockets = "", "5432", f'"{self._sockets}"'.replace("'", "''")
+        listen, port, sockets = "", "5432", str(self._sockets).replace("'", "''")
         if not self._socket_fits:
             # The same port again if it is still free, so that addresses given out before stay good.
             port = str(_free_port(int((self.folder / "port").read_text())))
@@ -226,7 +227,7 @@ class EmbeddedPostgres:
     # Files, users and programs
 
     def _write(self, name: str, text: str) -> None:
-        """A file for the server's user alone, whole or not at all. Never through a link that this user may have laid."""
+        """A file for the server's user alone, whole or not at all; never through a link this user may have laid."""
         new = self.folder / f"{name}.new"
         new.unlink(missing_ok=True)
         with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
