@@ -3,9 +3,9 @@ package main
 // Which codecs does a phone speak, and how does 20 ms of sound become a payload? Inside the carrier sound is always 16 bit at 8 kHz.
 
 import (
+	"fmt"
 	"math"
 	"os"
-	"fmt"
 	"time"
 
 	"github.com/go-audio/wav"

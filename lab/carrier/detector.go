@@ -37,7 +37,7 @@ func (d *Detector) Hear(samples []int16, end time.Time) {
 	}
 	level := math.Sqrt(energy / float64(len(samples)))
 	if d.frames == 0 || level < d.floor {
-		d.floor = level
+		d.floor = min(loudestFloor, level)
 	} else {
 		d.floor = min(loudestFloor, max(d.floor, 1)*1.005)
 	}
