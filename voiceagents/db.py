@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from sqlalchemy import DateTime, MetaData
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
 
@@ -47,11 +48,16 @@ class Base(DeclarativeBase):
 def psycopg_url(url: str) -> str:
     """The same database address with SQLAlchemy's psycopg 3 driver named in it.
 
-    Accepts what people paste: ``postgres://``, ``postgresql://`` or an address with a driver already.
+    Accepts what people paste: ``postgres://``, ``postgresql://`` or an address with a driver already. Anything else is
+    a ValueError, which does not repeat the address: it may hold a password.
     """
-    if url.startswith("postgres://"):
-        url = "postgresql://" + url.removeprefix("postgres://")
-    return make_url(url).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise ValueError("not the address of a database") from None
+    if parsed.get_backend_name() not in ("postgresql", "postgres"):
+        raise ValueError(f"{parsed.get_backend_name()} is not supported, PostgreSQL is")
+    return parsed.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
 
 
 class Database:
