@@ -1,8 +1,8 @@
 """How does a line of text become sound, without a network?
 
-Three voices that ship in packages: `hibari` (a small neural voice, also the voice of the local speech server), `flite` and
-`espeak` (both from Debian). The lab speaks its callers' lines with them: `render` keeps each line as a telephone-band WAV named by
-its content, so that a scenario is spoken once however often it runs.
+Three voices that ship in packages: `hibari` (a small neural voice, also the voice of the local speech server), `flite`
+and `espeak` (both from Debian). The lab speaks its callers' lines with them: `render` keeps each line as a
+telephone-band WAV named by its content, so that a scenario is spoken once however often it runs.
 """
 
 import hashlib
@@ -38,11 +38,11 @@ def _hibari_model() -> Any:
     return Hibari()
 
 
-def hibari(text: str) -> tuple[Samples, int]:
+def hibari(text: str, speed: float = 1.0) -> tuple[Samples, int]:
     """Speak `text` with the neural voice: 16 bit mono samples and their rate. The same text gives the same samples."""
     with _hibari_lock:  # the model is loaded once, and its text front end is not made for several threads
         model = _hibari_model()
-        audio = cast(npt.NDArray[np.float32], model(text, seed=0))
+        audio = cast(npt.NDArray[np.float32], model(text, speed=speed, seed=0))
         rate = int(model.sample_rate)
     return (np.clip(audio, -1.0, 1.0) * 32767.0).astype(np.int16), rate
 
