@@ -1,0 +1,200 @@
+package main
+
+// room.go answers: how does a phone take part in a LiveKit room? It joins with its own token, publishes one Opus track,
+// subscribes to the audio of everybody else, and passes attributes and key presses on.
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/livekit/protocol/livekit"
+	"github.com/livekit/protocol/logger"
+	lksdk "github.com/livekit/server-sdk-go/v2"
+	"github.com/pion/rtp"
+	"github.com/pion/webrtc/v4"
+)
+
+const (
+	joinTimeout = 10 * time.Second
+	// reconnectLimit is how long a call survives without its room: long enough for a server to restart, short
+	// enough that nobody is left listening to silence.
+	reconnectLimit = 12 * time.Second
+)
+
+// roomEvents is what a room tells the call. The functions are called one at a time for each kind.
+type roomEvents struct {
+	track func(*webrtc.TrackRemote)
+	key   func(code uint8)
+	gone  func(livekit.DisconnectReason)
+}
+
+// room is a phone's place in a LiveKit room.
+type room struct {
+	log    *slog.Logger
+	room   *lksdk.Room
+	track  *lksdk.LocalTrack
+	events roomEvents
+
+	heard     chan struct{} // closed at the first audio track of somebody else
+	heardOnce sync.Once
+	goneOnce  sync.Once
+
+	mu         sync.Mutex
+	attributes map[string]string
+	lost       *time.Timer
+}
+
+// joinRoom joins with a token that carries the given attributes. Media flows as soon as publish was called.
+func joinRoom(ctx context.Context, url, token string, attributes map[string]string, events roomEvents, log *slog.Logger) (*room, error) {
+	track, err := lksdk.NewLocalTrack(webrtc.RTPCodecCapability{
+		MimeType: webrtc.MimeTypeOpus, ClockRate: opusClock, Channels: 2, SDPFmtpLine: "minptime=10;useinbandfec=1",
+	})
+	if err != nil {
+		return nil, fmt.Errorf("opus track: %w", err)
+	}
+	r := &room{log: log, track: track, events: events, heard: make(chan struct{}), attributes: maps.Clone(attributes)}
+	r.room = lksdk.NewRoom(&lksdk.RoomCallback{
+		OnDisconnected: func() { r.gone(r.room.DisconnectReason()) },
+		OnReconnecting: r.reconnecting,
+		OnReconnected:  r.reconnected,
+		ParticipantCallback: lksdk.ParticipantCallback{
+			OnTrackPublished: func(publication *lksdk.RemoteTrackPublication, _ *lksdk.RemoteParticipant) {
+				if publication.Kind() == lksdk.TrackKindAudio {
+					if err := publication.SetSubscribed(true); err != nil {
+						log.Warn("not subscribed", "track", publication.SID(), "error", err)
+					}
+				}
+			},
+			OnTrackSubscribed: func(track *webrtc.TrackRemote, publication *lksdk.RemoteTrackPublication, _ *lksdk.RemoteParticipant) {
+				if publication.Kind() == lksdk.TrackKindAudio {
+					events.track(track)
+					r.heardOnce.Do(func() { close(r.heard) })
+				}
+			},
+			OnDataPacket: func(packet lksdk.DataPacket, _ lksdk.DataReceiveParams) {
+				if press, ok := packet.(*livekit.SipDTMF); ok {
+					r.pressed(press)
+				}
+			},
+		},
+	})
+	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
+	defer cancel()
+	err = r.room.JoinWithContextAndToken(ctx, url, token,
+		lksdk.WithAutoSubscribe(false), lksdk.WithConnectTimeout(joinTimeout),
+		lksdk.WithDisableRegionDiscovery(), lksdk.WithLogger(logger.GetDiscardLogger()),
+	)
+	if err != nil {
+		r.room.Disconnect()
+		return nil, fmt.Errorf("join: %w", err)
+	}
+	return r, nil
+}
+
+// publish adds the phone's track to the room.
+func (r *room) publish() error {
+	_, err := r.room.LocalParticipant.PublishTrack(r.track, &lksdk.TrackPublicationOptions{
+		Name: "sip", Source: livekit.TrackSource_MICROPHONE, DisableDTX: true,
+	})
+	if err != nil {
+		return fmt.Errorf("publish: %w", err)
+	}
+	return nil
+}
+
+func (r *room) identity() string { return r.room.LocalParticipant.Identity() }
+func (r *room) sid() string      { return r.room.LocalParticipant.SID() }
+
+// write implements trackWriter.
+func (r *room) write(packet *rtp.Packet, level uint8) error {
+	return r.track.WriteRTP(packet, &lksdk.SampleWriteOptions{AudioLevel: &level})
+}
+
+// set changes attributes of the participant.
+func (r *room) set(attributes map[string]string) {
+	r.mu.Lock()
+	maps.Copy(r.attributes, attributes)
+	r.mu.Unlock()
+	r.room.LocalParticipant.SetAttributes(attributes)
+}
+
+func (r *room) setStatus(status string) {
+	r.set(map[string]string{livekit.AttrSIPCallStatus: status})
+}
+
+// current returns the attributes as the room sees them, those that others have set included.
+func (r *room) current() map[string]string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	attributes := maps.Clone(r.attributes)
+	maps.Copy(attributes, r.room.LocalParticipant.Attributes())
+	return attributes
+}
+
+// sendKey tells the room that the phone pressed a key.
+func (r *room) sendKey(code uint8) {
+	digit, ok := digitOf(code)
+	if !ok {
+		return
+	}
+	if err := r.room.LocalParticipant.PublishDTMF(uint32(code), digit); err != nil {
+		r.log.Warn("key press not sent to the room", "error", err)
+	}
+}
+
+// pressed takes a key press that somebody in the room sends to the phone: by its digit, or else by its code.
+func (r *room) pressed(press *livekit.SipDTMF) {
+	for _, digit := range press.Digit {
+		if code, ok := eventOf(digit); ok {
+			r.events.key(code)
+		}
+	}
+	if press.Digit == "" && press.Code <= uint32(len(eventDigits)) {
+		r.events.key(uint8(press.Code))
+	}
+}
+
+// leave ends the phone's part in the room.
+func (r *room) leave(reason livekit.DisconnectReason) {
+	r.goneOnce.Do(func() {}) // from here on the end is ours, not the server's
+	r.stopWaiting()
+	r.room.DisconnectWithReason(reason)
+}
+
+// gone is called once the server, or the loss of it, has ended our part in the room.
+func (r *room) gone(reason livekit.DisconnectReason) {
+	r.stopWaiting()
+	r.goneOnce.Do(func() { r.events.gone(reason) })
+}
+
+func (r *room) reconnecting() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.lost == nil {
+		r.log.Warn("room connection lost")
+		r.lost = time.AfterFunc(reconnectLimit, func() { r.gone(livekit.DisconnectReason_SIGNAL_CLOSE) })
+	}
+}
+
+// reconnected tells a server that may have forgotten us what has changed since we joined.
+func (r *room) reconnected() {
+	r.stopWaiting()
+	r.mu.Lock()
+	attributes := maps.Clone(r.attributes)
+	r.mu.Unlock()
+	r.log.Info("room connection is back")
+	r.room.LocalParticipant.SetAttributes(attributes)
+}
+
+func (r *room) stopWaiting() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.lost != nil {
+		r.lost.Stop()
+		r.lost = nil
+	}
+}
