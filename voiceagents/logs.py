@@ -1,7 +1,8 @@
 """How does a line get into the log, and what must never get there?
 
-Event lines have the form `EMOJI EVENT | key=value | key=value`, so that one `grep` follows a call. Phone numbers and names are masked unless
-LOG_PII is true: by the code that writes a line where it knows what a value is, and by a filter on every handler for whatever libraries write.
+Event lines have the form `EMOJI EVENT | key=value | key=value`, so that one `grep` follows a call. Phone numbers and
+names are masked unless LOG_PII is true: by the code that writes a line where it knows what a value is, and by a
+filter on every handler for whatever libraries write.
 """
 
 import json
@@ -13,7 +14,8 @@ from typing import Any, cast
 from voiceagents import phone
 
 _FORMAT = "%(asctime)s %(levelname)-7s %(name)s  %(message)s"
-# A number as libraries print it: in room names, identities, SIP addresses. Digits inside ids, dates and hashes are left alone.
+# A number as libraries print it: in room names, identities, SIP addresses. Digits inside ids, dates and hashes are
+# left alone.
 _NUMBER = re.compile(
     r"\+[1-9]\d{7,14}(?!\d)|(?<![\w.\-])[1-9]\d{9,14}(?![\w.\-])|(?<=sip_)\d{8,15}(?!\d)|(?<=did-)\d{8,15}(?!\d)|(?<=_)\d{10,15}(?=_)"
 )
@@ -35,7 +37,10 @@ _show_personal_data = False
 
 
 def configure(*, level: str = "INFO", log_pii: bool = False) -> None:
-    """Sends the log of this process to standard error. Call once, at start."""
+    """Sends the log of this process to standard error.
+
+    Call once, at start.
+    """
     global _show_personal_data
     _show_personal_data = log_pii
     handler = logging.StreamHandler(sys.stderr)
@@ -45,11 +50,14 @@ def configure(*, level: str = "INFO", log_pii: bool = False) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level)
     for noisy in ("httpx", "httpcore", "openai", "aiohttp.access", "asyncio"):
-        logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level)))
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
 
 
 def event(name: str, /, **fields: object) -> str:
-    """`NAME | key=value | …` in the order given. Values stand as they are: mask what is personal before."""
+    """`NAME | key=value | …` in the order given.
+
+    Values stand as they are: mask what is personal before.
+    """
     return " | ".join([name, *(f"{key}={value}" for key, value in fields.items())])
 
 
@@ -71,7 +79,8 @@ def name(value: str | None) -> str:
 
 
 def metadata(raw: str | None) -> str:
-    """Job or room metadata as the log may show it: as it came with LOG_PII, else the same keys with personal values masked."""
+    """Job or room metadata as the log may show it: as it came with LOG_PII, else the same keys with personal values
+    masked."""
     if not raw:
         return "{}"
     if _show_personal_data:

@@ -1,6 +1,7 @@
 """Is this text a telephone number, and which one?
 
-The only place that touches a raw number. Everything past it is E.164 (ITU-T E.164: `+`, country code, at most 15 digits).
+The only place that touches a raw number. Everything past it is E.164 (ITU-T E.164: `+`, country code, at most 15
+digits).
 """
 
 import re
@@ -11,7 +12,10 @@ from phonenumbers import PhoneNumber, ValidationResult
 
 
 class InvalidPhoneNumber(ValueError):
-    """The text is no number that we may dial. The message says why, in words for the person who typed it."""
+    """The text is no number that we may dial.
+
+    The message says why, in words for the person who typed it.
+    """
 
 
 _E164 = re.compile(r"\+[1-9][0-9]{7,14}")
@@ -55,8 +59,8 @@ def normalize(text: str, region: str | None = None) -> str:
     """A number as people and spreadsheets write it, as E.164.
 
     Args:
-        text: what stood in the cell or field: national or international form, with spaces, brackets, dots, an extension (left off), a
-            leading apostrophe, invisible marks or non-Latin digits.
+        text: what stood in the cell or field: national or international form, with spaces, brackets, dots, an
+            extension (left off), a leading apostrophe, invisible marks or non-Latin digits.
         region: ISO 3166 country ("US") for numbers written without a country code; None when there is none to assume.
 
     Raises:
@@ -67,7 +71,8 @@ def normalize(text: str, region: str | None = None) -> str:
         raise InvalidPhoneNumber("the number is empty")
     if _E_NOTATION.match(cleaned):
         raise InvalidPhoneNumber(
-            "a spreadsheet turned this number into scientific notation and digits are lost; format the column as text and export again"
+            "a spreadsheet turned this number into scientific notation and digits are lost; "
+            "format the column as text and export again"
         )
     if tail := _FLOAT_TAIL.match(cleaned):
         cleaned = tail.group(1)
@@ -119,7 +124,8 @@ def _parse(number: str, region: str | None) -> PhoneNumber:
 
 def _valid(number: str, region: str | None) -> str:
     candidates = [(number, region)]
-    # "12025550143" in a US list is a national number; "442079460123" there is an international one that lost its plus.
+    # "12025550143" in a US list is a national number; "442079460123" there is an international one that lost
+    # its plus.
     if not number.startswith("+") and region is not None:
         candidates.append(("+" + number, None))
     refusal: InvalidPhoneNumber | None = None

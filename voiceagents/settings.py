@@ -1,6 +1,7 @@
 """Every environment variable, in one place, checked when a process starts.
 
-A wrong or missing value ends the process with a sentence that names the variable and the mend, never with a traceback.
+A wrong or missing value ends the process with a sentence that names the variable and the mend, never with a
+traceback.
 """
 
 import os
@@ -15,7 +16,10 @@ from voiceagents.phone import is_e164
 
 
 class SettingsError(Exception):
-    """The environment is not fit to run with. The text is meant for the person who started the program."""
+    """The environment is not fit to run with.
+
+    The text is meant for the person who started the program.
+    """
 
 
 Url = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^(wss?|https?)://[^\s/]+")]
@@ -30,7 +34,10 @@ def _default_data_folder() -> Path:
 
 
 class Settings(BaseSettings):
-    """The environment. Names are the variables' names in lower case; see the table in the README."""
+    """The environment.
+
+    Names are the variables' names in lower case; see the table in the README.
+    """
 
     model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", env_ignore_empty=True)
 

@@ -9,7 +9,10 @@ from voiceagents.db import Base
 
 
 class Assistant(Base):
-    """Who talks: the prompt, the opening line, the voice and the models. Empty fields fall back to the settings."""
+    """Who talks: the prompt, the opening line, the voice and the models.
+
+    Empty fields fall back to the settings.
+    """
 
     __tablename__ = "assistants"
 
@@ -26,7 +29,10 @@ class Assistant(Base):
 
 
 class Number(Base):
-    """A DID in E.164, answered by one assistant. Without an assistant it is ours, but nobody answers for it."""
+    """A DID in E.164, answered by one assistant.
+
+    Without an assistant it is ours, but nobody answers for it.
+    """
 
     __tablename__ = "numbers"
 

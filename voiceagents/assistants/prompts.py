@@ -1,7 +1,7 @@
 """What is the model told? Instructions and campaign context, from plain values to plain text.
 
-Placeholders are filled by one pass of plain replacement: a value that itself looks like a placeholder is not filled again, and braces that are
-no known placeholder stay as they are.
+Placeholders are filled by one pass of plain replacement: a value that itself looks like a placeholder is not filled
+again, and braces that are no known placeholder stay as they are.
 """
 
 import re
@@ -17,7 +17,7 @@ _LONGEST_NAME = 80
 
 def spoken_name(name: str | None) -> str:
     """The contact's name as it may be said aloud, or the neutral word where there is none."""
-    plain = " ".join((name or "").split()).strip("\"'{}")[:_LONGEST_NAME].strip()
+    plain = " ".join((name or "").split()).strip("\"'")[:_LONGEST_NAME].strip()
     return NEUTRAL_NAME if plain.lower() in _NO_NAME else plain
 
 
@@ -45,7 +45,8 @@ def unknown_placeholders(template: str, known: set[str]) -> list[str]:
 def contact_values(
     *, name: str | None, email: str | None, phone: str | None, variables: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """The values of one contact's placeholders: own columns first, then the three that every contact has, with neutral words for gaps."""
+    """The values of one contact's placeholders: own columns first, then the three that every contact has, with
+    neutral words for gaps."""
     return {
         **(variables or {}),
         "name": spoken_name(name),
@@ -54,10 +55,18 @@ def contact_values(
     }
 
 
-def build_campaign_outbound_instructions(contact_name: str | None, campaign_prompt: str | None) -> str:
-    """Instructions of the light outbound agent: how to behave on the phone, and the campaign's script."""
+def build_campaign_outbound_instructions(
+    contact_name: str | None, campaign_prompt: str | None, values: Mapping[str, str] | None = None
+) -> str:
+    """Instructions of the light outbound agent: how to behave on the phone, and the campaign's script.
+
+    Args:
+        contact_name: whom we call; empty or unknown becomes the neutral word.
+        campaign_prompt: the script, with placeholders.
+        values: values of the placeholders beside the name.
+    """
     name = spoken_name(contact_name)
-    script = fill(campaign_prompt or "", {"name": name}).strip() or "(no campaign script provided)"
+    script = fill(campaign_prompt or "", {**(values or {}), "name": name}).strip() or "(no campaign script provided)"
     return f"""
 You place a phone call for a campaign. You are a brief, friendly **campaign dialer**, not the full assistant. How to behave:
 - Let the person who picked up speak first. Only if the line stays silent for 2–3 seconds, greet once, politely.
@@ -78,7 +87,10 @@ CAMPAIGN SCRIPT (in your own words where that sounds more natural):
 def with_campaign_context(
     prompt: str, *, campaign_prompt: str, name: str | None, email: str | None, phone: str | None
 ) -> str:
-    """An inbound assistant's prompt with the campaign it may be called back about. Without a campaign script: the prompt as it is."""
+    """An inbound assistant's prompt with the campaign it may be called back about.
+
+    Without a campaign script: the prompt as it is.
+    """
     if not campaign_prompt.strip():
         return prompt
     script = fill(campaign_prompt, contact_values(name=name, email=email, phone=phone))

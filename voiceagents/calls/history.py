@@ -1,6 +1,8 @@
-"""What is true of a call? The one place that writes calls, turns and timelines, and the questions that others ask of them.
+"""What is true of a call? The one place that writes calls, turns and timelines, and the questions that others ask of
+them.
 
-States only move forward, the first ending stands, and every write may come twice: after a crash nobody knows which came through.
+States only move forward, the first ending stands, and every write may come twice: after a crash nobody knows which
+came through.
 """
 
 from collections.abc import Sequence
@@ -33,14 +35,19 @@ class Claim(StrEnum):
     GRANTED = "granted"
     TAKEN = "taken"
     """The call was dialled already, is being dialled or has ended: this is a second dispatch of it."""
+
     ROOM_BUSY = "room_busy"
     """Another call is going on in the room."""
+
     NUMBER_BUSY = "number_busy"
     """Another call of ours is ringing or talking on this number."""
 
 
 async def open_call(session: AsyncSession, opened: CallOpened) -> bool:
-    """Makes the call's row if it is not there yet. True when it was made now."""
+    """Makes the call's row if it is not there yet.
+
+    True when it was made now.
+    """
     values = opened.model_dump(exclude={"call_id", "fact", "at", "state"}, exclude_none=True)
     statement = (
         insert(Call)
@@ -50,7 +57,10 @@ async def open_call(session: AsyncSession, opened: CallOpened) -> bool:
     if (time := _TIME_OF.get(opened.state)) is not None:
         statement = (
             insert(Call)
-            .values({Call.id: opened.call_id, Call.state: opened.state, Call.created_at: opened.at, time: opened.at} | values)
+            .values(
+                {Call.id: opened.call_id, Call.state: opened.state, Call.created_at: opened.at, time: opened.at}
+                | values
+            )
             .on_conflict_do_nothing(index_elements=[Call.id])
         )
     return (await session.execute(statement.returning(Call.id))).scalar_one_or_none() is not None
@@ -59,9 +69,11 @@ async def open_call(session: AsyncSession, opened: CallOpened) -> bool:
 async def claim(
     session: AsyncSession, call_id: UUID, *, room_name: str, to_number: str, trunk_id: str, worker_id: str, at: datetime
 ) -> Claim:
-    """Takes the one right to dial this call: `queued` or `dispatched` becomes `dialing`, for exactly one caller, ever.
+    """Takes the one right to dial this call: `queued` or `dispatched` becomes `dialing`, for exactly one caller,
+    ever.
 
-    The row must exist. Two unique indexes stand behind it: one call at a time in a room, one outbound call at a time on a number.
+    The row must exist. Two unique indexes stand behind it: one call at a time in a room, one outbound call at a time
+    on a number.
     """
     statement = (
         update(Call)
@@ -85,8 +97,25 @@ async def claim(
     return Claim.GRANTED if taken is not None else Claim.TAKEN
 
 
+async def refuse(session: AsyncSession, opened: CallOpened, ended: CallEnded) -> bool:
+    """Records a call that ended before it was dialled.
+
+    False, and nothing changed, when the call is already further than that.
+    """
+    await open_call(session, opened)
+    not_dialed = select(Call.id).where(
+        Call.id == ended.call_id, Call.state.in_([CallState.QUEUED, CallState.DISPATCHED])
+    )
+    if (await session.execute(not_dialed.with_for_update())).scalar_one_or_none() is None:
+        return False
+    return await end(session, ended)
+
+
 async def write(session: AsyncSession, fact: Fact) -> None:
-    """Writes one fact. A fact about a call that has no row is dropped: its opening is itself a fact and comes first."""
+    """Writes one fact.
+
+    A fact about a call that has no row is dropped: its opening is itself a fact and comes first.
+    """
     match fact:
         case CallOpened():
             await open_call(session, fact)
@@ -104,7 +133,10 @@ async def write(session: AsyncSession, fact: Fact) -> None:
 
 
 async def end(session: AsyncSession, ended: CallEnded) -> bool:
-    """Ends the call, once. True when this was the word that ended it."""
+    """Ends the call, once.
+
+    True when this was the word that ended it.
+    """
     statement = (
         update(Call)
         .where(Call.id == ended.call_id, Call.state != CallState.ENDED)
@@ -127,15 +159,14 @@ async def _advance(session: AsyncSession, fact: StateReached) -> None:
         if value
     }
     await session.execute(
-        update(Call).where(Call.id == fact.call_id, time.is_(None)).values({time: fact.at}).execution_options(
-            synchronize_session=False
-        )
+        update(Call)
+        .where(Call.id == fact.call_id, time.is_(None))
+        .values({time: fact.at})
+        .execution_options(synchronize_session=False)
     )
     if kept:
         await session.execute(update(Call).where(Call.id == fact.call_id).values(kept))
-    await session.execute(
-        update(Call).where(Call.id == fact.call_id, Call.state.in_(earlier)).values(state=fact.state)
-    )
+    await session.execute(update(Call).where(Call.id == fact.call_id, Call.state.in_(earlier)).values(state=fact.state))
 
 
 async def _write_turn(session: AsyncSession, fact: TurnSpoken) -> None:
@@ -176,8 +207,13 @@ async def calls(session: AsyncSession, page: Page) -> Sequence[Call]:
 
 
 async def find_call(session: AsyncSession, prefix: str) -> Call | None:
-    """The call whose id starts with `prefix`, as a person copies it from a table; None when there is none or more than one."""
-    found = (await session.scalars(select(Call).where(func.text(Call.id).startswith(prefix.lower(), autoescape=True)).limit(2))).all()
+    """The call whose id starts with `prefix`, as a person copies it from a table; None when there is none or more
+    than one."""
+    found = (
+        await session.scalars(
+            select(Call).where(func.text(Call.id).startswith(prefix.lower(), autoescape=True)).limit(2)
+        )
+    ).all()
     return found[0] if len(found) == 1 else None
 
 
@@ -188,4 +224,8 @@ async def transcript(session: AsyncSession, call_id: UUID) -> Sequence[Turn]:
 
 async def timeline(session: AsyncSession, call_id: UUID) -> Sequence[CallEvent]:
     """What happened beside states and turns, in order."""
-    return (await session.scalars(select(CallEvent).where(CallEvent.call_id == call_id).order_by(CallEvent.at, CallEvent.id))).all()
+    return (
+        await session.scalars(
+            select(CallEvent).where(CallEvent.call_id == call_id).order_by(CallEvent.at, CallEvent.id)
+        )
+    ).all()

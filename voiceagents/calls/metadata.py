@@ -1,7 +1,8 @@
 """What does the dispatcher tell the agent? The wire contract: job metadata, room metadata and room names.
 
-Metadata comes from outside: it may be missing, broken, encoded twice or of the wrong shape. Whatever arrives, parsing ends in a value or in one
-`MetadataError` that says what is wrong. What could be mended is listed in `problems`, for the log.
+Metadata comes from outside: it may be missing, broken, encoded twice or of the wrong shape. Whatever arrives, parsing
+ends in a value or in one `MetadataError` that says what is wrong. What could be mended is listed in `problems`, for
+the log.
 """
 
 import json
@@ -19,12 +20,18 @@ _DID_ROOM = re.compile(r"^did-(\+?[1-9]\d{5,14})(?!\d)")
 
 
 class MetadataError(ValueError):
-    """The metadata cannot be understood or sent. The message says what is wrong with it."""
+    """The metadata cannot be understood or sent.
+
+    The message says what is wrong with it.
+    """
 
 
 @dataclass(frozen=True)
 class JobMetadata:
-    """Job metadata as the agent uses it. `phone_number` decides: set means outbound, None means inbound."""
+    """Job metadata as the agent uses it.
+
+    `phone_number` decides: set means outbound, None means inbound.
+    """
 
     phone_number: str | None = None
     agent_id: str | None = None
@@ -96,16 +103,18 @@ class RoomContext:
 
 
 def parse_job(raw: str | None) -> JobMetadata:
-    """Job metadata from its string. Nothing at all, `{}` or no `phone_number` mean an inbound call.
+    """Job metadata from its string.
 
-    Raises:
-        MetadataError: not JSON, not an object, or too long.
+    Nothing at all, `{}` or no `phone_number` mean an inbound call.
+        Raises:
+            MetadataError: not JSON, not an object, or too long.
     """
     values = _object(raw)
     reader = _Reader(values)
     phone_number: str | None = None
     if values.get("phone_number") is not None:
-        # Present means outbound, whatever its type: a number that cannot be dialled is refused later, with its reason. It never falls through
+        # Present means outbound, whatever its type: a number that cannot be dialled is refused later, with
+        # its reason. It never falls through
         # to an inbound assistant that would sit in the room alone.
         phone_number = reader.text("phone_number") or ""
     return JobMetadata(
@@ -126,7 +135,10 @@ def parse_job(raw: str | None) -> JobMetadata:
 
 
 def parse_room(raw: str | None) -> RoomContext:
-    """Campaign context from a room's metadata. Context is a help, never a condition: what cannot be read is left out and reported."""
+    """Campaign context from a room's metadata.
+
+    Context is a help, never a condition: what cannot be read is left out and reported.
+    """
     try:
         values = _object(raw)
     except MetadataError as error:
@@ -165,7 +177,10 @@ def encode(values: dict[str, Any]) -> str:
 
 
 def outbound_room(number: str, call_id: UUID) -> str:
-    """`call-<E.164>-<suffix>`. The suffix comes from the call's id, so that a second dispatch of one call meets the first in its room."""
+    """`call-<E.164>-<suffix>`.
+
+    The suffix comes from the call's id, so that a second dispatch of one call meets the first in its room.
+    """
     return f"call-{number}-{call_id.hex[:16]}"
 
 
@@ -174,8 +189,17 @@ def is_outbound_room(name: str) -> bool:
     return _OUTBOUND_ROOM.match(name) is not None
 
 
+def number_in_room(name: str) -> str | None:
+    """The number to dial in the name of an outbound room."""
+    found = _OUTBOUND_ROOM.match(name)
+    return found.group(1) if found else None
+
+
 def did_in_room(name: str) -> str | None:
-    """The dialled number in the name of an inbound room: `did-<E.164>` with anything after it. Other forms hold the caller, so None."""
+    """The dialled number in the name of an inbound room: `did-<E.164>` with anything after it.
+
+    Other forms hold the caller, so None.
+    """
     found = _DID_ROOM.match(name)
     return found.group(1) if found else None
 
@@ -267,13 +291,16 @@ def _storable(text: str) -> str:
 
 
 def _kind(value: object) -> str:
-    if value is None:
-        return "null"
-    return {
-        str: "a string",
-        bool: "true or false",
-        int: "a number",
-        float: "a number",
-        list: "a list",
-        dict: "an object",
-    }.get(type(value), type(value).__name__)
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case str():
+            return "a string"
+        case int() | float():
+            return "a number"
+        case list():
+            return "a list"
+        case _:
+            return "an object"

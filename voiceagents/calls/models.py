@@ -1,4 +1,5 @@
-"""What happened on the phone: the tables of calls, their transcript, their timeline, and the workers that held them."""
+"""What happened on the phone: the tables of calls, their transcript, their timeline, and the workers that held
+them."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -86,7 +87,10 @@ class Call(Base):
 
 
 class Turn(Base):
-    """One turn of the transcript. `item_id` is the session's own id of it, so that writing it again changes nothing."""
+    """One turn of the transcript.
+
+    `item_id` is the session's own id of it, so that writing it again changes nothing.
+    """
 
     __tablename__ = "turns"
     __table_args__ = (UniqueConstraint("call_id", "item_id"),)
@@ -116,7 +120,10 @@ class CallEvent(Base):
 
 
 class Worker(Base):
-    """A running agent process. It says every few seconds that it lives; whoever finds it silent ends its calls."""
+    """A running agent process.
+
+    It says every few seconds that it lives; whoever finds it silent ends its calls.
+    """
 
     __tablename__ = "workers"
 

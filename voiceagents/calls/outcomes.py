@@ -1,6 +1,8 @@
-"""How did the call end? From what SIP and LiveKit reported, and from what happened on the line, to one outcome of the closed list.
+"""How did the call end? From what SIP and LiveKit reported, and from what happened on the line, to one outcome of the
+closed list.
 
-Pure decisions. The table of SIP statuses follows RFC 3261 section 21; which LiveKit error means what was measured on LiveKit's SIP service.
+Pure decisions. The table of SIP statuses follows RFC 3261 section 21; which LiveKit error means what was measured on
+LiveKit's SIP service.
 """
 
 from dataclasses import dataclass
@@ -25,8 +27,10 @@ class Trouble(StrEnum):
 
     SIP = "sip"
     """The carrier or the phone gave a final SIP status."""
+
     SERVER = "server"
     """LiveKit refused or gave up; no SIP status."""
+
     TIMEOUT = "timeout"
     """Our own request ran out of time: the phone may still be ringing."""
     CONNECTION = "connection"
@@ -40,6 +44,7 @@ class DialFailure:
     trouble: Trouble
     code: str = ""
     """Twirp error code, such as "not_found"."""
+
     message: str = ""
     sip_status: int | None = None
     sip_reason: str | None = None
@@ -47,6 +52,7 @@ class DialFailure:
     ringing_timeout: float = 30.0
     rang: bool = False
     """`sip.callStatus` was seen as "ringing"."""
+
     room_deleted: bool = False
     """The room went away while the phone rang: somebody cancelled the call."""
 
@@ -115,3 +121,32 @@ def of_dial_failure(failure: DialFailure) -> Ending:
     if failure.code == "unavailable":
         return Ending(Outcome.NO_CAPACITY, f"LiveKit had no capacity ({failure.message})", EndedBy.SYSTEM)
     return Ending(Outcome.FAILED, f"LiveKit refused the call ({failure.code}: {failure.message})", EndedBy.SYSTEM)
+
+
+_STRONGEST_FIRST = (Outcome.OPTED_OUT, Outcome.WRONG_NUMBER, Outcome.CALLBACK_REQUESTED, Outcome.NOT_INTERESTED)
+
+_IN_WORDS = {
+    Outcome.OPTED_OUT: "the person asked not to be called again",
+    Outcome.WRONG_NUMBER: "the person said it is the wrong number",
+    Outcome.CALLBACK_REQUESTED: "the person asked to be called another time",
+    Outcome.NOT_INTERESTED: "the person is not interested",
+}
+
+
+def of_conversation(*, wishes: set[Outcome], person_turns: int, ended_by: EndedBy, how: str) -> Ending:
+    """The ending of an answered call in which nothing went wrong.
+
+    Args:
+        wishes: what the person asked for in their turns.
+        person_turns: turns in which the person said something.
+        ended_by: who ended it.
+        how: how it ended, in words for the call's cause.
+    """
+    for outcome in _STRONGEST_FIRST:
+        if outcome in wishes:
+            return Ending(outcome, f"{_IN_WORDS[outcome]}; {how}", ended_by)
+    if person_turns:
+        return Ending(Outcome.COMPLETED, how, ended_by)
+    if ended_by is EndedBy.PERSON:
+        return Ending(Outcome.HUNG_UP, "the person hung up before saying a word", ended_by)
+    return Ending(Outcome.HUNG_UP, f"the call was answered, but nobody spoke; {how}", ended_by)

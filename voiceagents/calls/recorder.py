@@ -1,7 +1,8 @@
 """How do facts get from a call into the database without the call ever waiting for it?
 
-One recorder per process, with one thread, one small pool and one ordered outbox for all calls. Facts are written in the order they happened. While
-the database is away they wait; when the process must end before it is back, they go to a file that the next recorder of this machine reads.
+One recorder per process, with one thread, one small pool and one ordered outbox for all calls. Facts are written in
+the order they happened. While the database is away they wait; when the process must end before it is back, they go to
+a file that the next recorder of this machine reads.
 """
 
 import asyncio
@@ -31,16 +32,20 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 
 
 class HistoryUnavailable(Exception):
-    """The database did not answer in time. Nobody may be dialled on its behalf."""
+    """The database did not answer in time.
+
+    Nobody may be dialled on its behalf.
+    """
 
 
 class Recorder:
-    """Writes facts in order, in the background. Safe to use from any thread and any event loop.
+    """Writes facts in order, in the background.
 
-    Args:
-        url: the database.
-        spool: folder for facts that could not be written before the process ended.
-        pool_size: connections kept at most.
+    Safe to use from any thread and any event loop.
+        Args:
+            url: the database.
+            spool: folder for facts that could not be written before the process ended.
+            pool_size: connections kept at most.
     """
 
     def __init__(self, url: str, spool: Path, *, pool_size: int = 3) -> None:
@@ -59,20 +64,29 @@ class Recorder:
         asyncio.run_coroutine_threadsafe(self._prepare(), self._loop).result()
 
     def write(self, fact: Fact) -> None:
-        """Puts a fact into the outbox. Returns at once and never fails."""
+        """Puts a fact into the outbox.
+
+        Returns at once and never fails.
+        """
         self._loop.call_soon_threadsafe(self._append, fact)
 
-    async def ask(self, question: Callable[[AsyncSession], Awaitable[T]], *, seconds: float = 5.0) -> T:
-        """Runs one transaction and returns its result. Facts written before it are in the database by then.
+    async def ask(
+        self, question: Callable[[AsyncSession], Awaitable[T]], *, seconds: float = 5.0, after_writes: bool = True
+    ) -> T:
+        """Runs one transaction and returns its result.
 
-        Raises:
-            HistoryUnavailable: no answer within `seconds`, or the database refused.
+        With `after_writes`, facts written before it are in the database by then.
+                Raises:
+                    HistoryUnavailable: no answer within `seconds`, or the database refused.
         """
-        asked = asyncio.run_coroutine_threadsafe(self._answer(question, seconds), self._loop)
+        asked = asyncio.run_coroutine_threadsafe(self._answer(question, seconds, after_writes), self._loop)
         return await asyncio.wrap_future(asked)
 
     async def flushed(self, *, seconds: float = 10.0) -> bool:
-        """Waits until everything written so far is in the database. False when time ran out."""
+        """Waits until everything written so far is in the database.
+
+        False when time ran out.
+        """
         return await asyncio.wrap_future(self._flush_soon(seconds))
 
     def close(self, *, seconds: float = 10.0) -> None:
@@ -108,10 +122,11 @@ class Recorder:
         async with self._changed:
             self._changed.notify_all()
 
-    async def _answer(self, question: Callable[[AsyncSession], Awaitable[T]], seconds: float) -> T:
+    async def _answer(self, question: Callable[[AsyncSession], Awaitable[T]], seconds: float, after: bool) -> T:
         try:
             async with asyncio.timeout(seconds):
-                await self._flush()
+                if after:
+                    await self._flush()
                 async with self._database.transaction() as session:
                     return await question(session)
         except (TimeoutError, SQLAlchemyError, OSError) as error:
@@ -141,7 +156,9 @@ class Recorder:
             try:
                 written = await self._write_batch(batch)
             except (SQLAlchemyError, OSError) as error:
-                log.warning("HISTORY_WAITING | facts=%d | retry_in=%.1fs | cause=%s", len(self._outbox), pause, _reason(error))
+                log.warning(
+                    "HISTORY_WAITING | facts=%d | retry_in=%.1fs | cause=%s", len(self._outbox), pause, _reason(error)
+                )
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
                 continue
@@ -153,7 +170,8 @@ class Recorder:
             await self._notify()
 
     async def _write_batch(self, batch: list[Fact]) -> int:
-        """Writes the batch in one transaction, or, when one fact is refused for what it holds, all before it one by one."""
+        """Writes the batch in one transaction, or, when one fact is refused for what it holds, all before it one by
+        one."""
         try:
             async with self._database.transaction() as session:
                 for fact in batch:
@@ -206,7 +224,8 @@ class Recorder:
 def _is_away(error: DBAPIError) -> bool:
     """True when the server is not there, False when it is there and refuses what we wrote."""
     sqlstate: str | None = getattr(error.orig, "sqlstate", None)
-    # Class 08: connection; 57: operator intervention (shutting down, starting up); 53: out of resources; 40: serialisation, try again.
+    # Class 08: connection; 57: operator intervention (shutting down, starting up); 53: out of resources; 40:
+    # serialisation, try again.
     return sqlstate is None or sqlstate[:2] in ("08", "57", "53", "40") or error.connection_invalidated
 
 

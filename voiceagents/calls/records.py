@@ -1,6 +1,8 @@
-"""What does the agent report about a call? Small facts, each complete in itself, that can be written now, later or twice.
+"""What does the agent report about a call? Small facts, each complete in itself, that can be written now, later or
+twice.
 
-Facts are data, not code, so that they outlive a database that is away and a worker that is stopped: what could not be written is kept in a file.
+Facts are data, not code, so that they outlive a database that is away and a worker that is stopped: what could not be
+written is kept in a file.
 """
 
 from datetime import datetime
@@ -41,7 +43,10 @@ class CallOpened(_Fact):
 
 
 class StateReached(_Fact):
-    """The call went on to a later state. An earlier one than the row's own changes nothing but its missing time."""
+    """The call went on to a later state.
+
+    An earlier one than the row's own changes nothing but its missing time.
+    """
 
     fact: Literal["state"] = "state"
     state: CallState
@@ -73,7 +78,10 @@ class Happened(_Fact):
 
 
 class CallEnded(_Fact):
-    """The call is over. The first word on how it ended stands."""
+    """The call is over.
+
+    The first word on how it ended stands.
+    """
 
     fact: Literal["ended"] = "ended"
     at: AwareDatetime

@@ -1,4 +1,7 @@
-"""Which words describe a call's life and its end? Closed lists, used in code, database, API and command line alike."""
+"""Which words describe a call's life and its end?
+
+Closed lists, used in code, database, API and command line alike.
+"""
 
 from enum import StrEnum
 

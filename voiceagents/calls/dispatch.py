@@ -1,0 +1,113 @@
+"""How does a call get to an agent?
+
+The row, then the room with its context, then the dispatch; each step may be done again after a crash.
+"""
+
+import logging
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import UUID
+
+from livekit import api
+
+from voiceagents import logs
+from voiceagents.calls import history
+from voiceagents.calls.metadata import JobMetadata, RoomContext, outbound_room
+from voiceagents.calls.records import CallOpened, StateReached
+from voiceagents.calls.states import CallState, Direction
+from voiceagents.db import Database
+
+log = logging.getLogger("voiceagents.dispatch")
+
+
+@dataclass(frozen=True)
+class OutboundCall:
+    """A call to be made.
+
+    `number` is E.164.
+    """
+
+    id: UUID
+    number: str
+    agent_name: str
+    trunk_id: str | None = None
+    assistant_id: str | None = None
+    campaign_id: str | None = None
+    contact_id: str | None = None
+    contact_name: str = ""
+    contact_email: str = ""
+    attempt: int | None = None
+    prompt: str = ""
+    variables: dict[str, str] = field(default_factory=dict[str, str])
+
+    def metadata(self) -> JobMetadata:
+        """What the agent is told."""
+        return JobMetadata(
+            phone_number=self.number,
+            agent_id=self.assistant_id,
+            call_type="campaign" if self.campaign_id else "single",
+            campaign_id=self.campaign_id,
+            contact_name=self.contact_name,
+            campaign_prompt=self.prompt,
+            outbound_trunk_id=self.trunk_id,
+            call_id=self.id,
+            contact_id=self.contact_id,
+            attempt=self.attempt,
+            email=self.contact_email or None,
+            variables=self.variables,
+        )
+
+    def context(self) -> RoomContext:
+        """What stands in the room's metadata."""
+        return RoomContext(
+            campaign_prompt=self.prompt,
+            contact_name=self.contact_name,
+            contact_email=self.contact_email,
+            contact_phone=self.number,
+            assistant_id=self.assistant_id,
+            campaign_id=self.campaign_id,
+        )
+
+
+async def dispatch(database: Database, livekit: api.LiveKitAPI, call: OutboundCall) -> str:
+    """Creates row, room and agent dispatch of a call, and returns the room's name.
+
+    Raises:
+        MetadataError: the metadata is longer than LiveKit takes; nothing was created.
+        ServerError: LiveKit refused; the row says that the call is queued.
+    """
+    metadata, context = call.metadata().to_json(), call.context().to_json()
+    room = outbound_room(call.number, call.id)
+    opened = CallOpened(
+        call_id=call.id,
+        at=datetime.now(UTC),
+        direction=Direction.OUTBOUND,
+        state=CallState.QUEUED,
+        to_number=call.number,
+        room_name=room,
+        trunk_id=call.trunk_id,
+        assistant_id=call.assistant_id,
+        campaign_id=call.campaign_id,
+        contact_id=call.contact_id,
+        contact_name=call.contact_name or None,
+        attempt=call.attempt,
+    )
+    async with database.transaction() as session:
+        await history.open_call(session, opened)
+    # A room that nobody comes to goes by itself; the agent that comes deletes it when the call is over.
+    await livekit.room.create_room(
+        api.CreateRoomRequest(name=room, metadata=context, empty_timeout=120, departure_timeout=10)
+    )
+    await livekit.agent_dispatch.create_dispatch(
+        api.CreateAgentDispatchRequest(
+            agent_name=call.agent_name,
+            room=room,
+            metadata=metadata,
+            # The default runs a job again that failed: a second dial.
+            restart_policy=api.JobRestartPolicy.JRP_NEVER,
+        )
+    )
+    async with database.transaction() as session:
+        await history.write(session, StateReached(call_id=call.id, state=CallState.DISPATCHED, at=datetime.now(UTC)))
+    log.info("DISPATCHED | call=%s | room=%s", call.id, logs.room(room))
+    return room

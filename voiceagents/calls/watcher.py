@@ -1,0 +1,259 @@
+"""Who looks after a call whose agent is gone? A process of its own, outside every job, that ends such calls and says
+why.
+
+An agent that crashes leaves a person listening to silence: LiveKit keeps the phone in the room (measured). Every
+agent process starts a watcher and the watcher outlives it, just long enough to end what it left. Any number of
+watchers may run: one at a time acts, and all they do may be done twice.
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+import aiohttp
+from livekit import api
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from voiceagents import logs, storage
+from voiceagents.calls import history, presence
+from voiceagents.calls.models import Call
+from voiceagents.calls.outcomes import Ending
+from voiceagents.calls.records import CallEnded
+from voiceagents.calls.states import CallState, EndedBy, Outcome
+from voiceagents.db import Database, DatabaseProblem
+from voiceagents.processes import Process
+from voiceagents.processes import spawn as spawn_process
+from voiceagents.settings import Settings, SettingsError, load
+
+log = logging.getLogger("voiceagents.watcher")
+
+PERIOD = 1.0
+"""Seconds between two looks."""
+
+NO_AGENT = 3.0
+"""Seconds that a phone on the line may be without an agent in its room."""
+
+NO_ROOM = 20.0
+"""Seconds that a call may be under way without a room."""
+NOT_TAKEN = 90.0
+"""Seconds that a dispatched call may wait for an agent to take it."""
+
+_LOCK = int.from_bytes(b"watchers")
+
+
+@dataclass(frozen=True)
+class RoomSeen:
+    """A room as LiveKit reports it."""
+
+    name: str
+    phone_active: bool
+    has_agent: bool
+
+
+@dataclass(frozen=True)
+class CallSeen:
+    """A call that has not ended, as its row says.
+
+    `age` is the time since its last state, in seconds.
+    """
+
+    id: UUID
+    state: CallState
+    room: str | None
+    age: float
+    worker_alive: bool
+
+
+def verdict(call: CallSeen, room: RoomSeen | None, seconds_without_agent: float) -> Ending | None:
+    """Whether a call that has not ended must be ended from outside, and what then stands in its row."""
+    if call.state in (CallState.QUEUED, CallState.DISPATCHED):
+        if call.state is CallState.DISPATCHED and call.age > NOT_TAKEN:
+            return Ending(
+                Outcome.NO_CAPACITY, f"not dialled: no agent took the call within {NOT_TAKEN:.0f} s", EndedBy.SYSTEM
+            )
+        return None
+    if not call.worker_alive:
+        return Ending(Outcome.FAILED, "the agent process that held the call died", EndedBy.SYSTEM)
+    if room is None:
+        if call.age > NO_ROOM:
+            return Ending(Outcome.FAILED, "the call's room was gone and its agent did not say why", EndedBy.SYSTEM)
+        return None
+    if room.phone_active and not room.has_agent and seconds_without_agent > NO_AGENT:
+        return Ending(Outcome.FAILED, "the agent left the call and the person was alone on the line", EndedBy.SYSTEM)
+    return None
+
+
+class Watcher:
+    """Looks at all calls that have not ended, once every `PERIOD`."""
+
+    def __init__(self, database: Database, livekit: api.LiveKitAPI) -> None:
+        self._database = database
+        self._livekit = livekit
+        self._alone_since: dict[str, float] = {}
+        self._steady_since: float | None = None
+
+    async def run(self, stop: asyncio.Event, parent: int | None) -> None:
+        """Watches until `stop`; or, with a parent process, until it is gone and the calls it left have ended."""
+        loop = asyncio.get_running_loop()
+        orphaned_at: float | None = None
+        while not stop.is_set():
+            try:
+                await self.look()
+            except (SQLAlchemyError, OSError, TimeoutError, aiohttp.ClientError, api.ServerError) as error:
+                # Nobody's silence counts while we ourselves were deaf: workers could not say that they live either.
+                self._steady_since = None
+                log.warning(
+                    "WATCHER_BLIND | cause=%s", str(error).splitlines()[0] if str(error) else type(error).__name__
+                )
+            if parent is not None and os.getppid() != parent:
+                orphaned_at = orphaned_at or loop.time()
+                if loop.time() - orphaned_at > presence.SILENT + 5 and self._steady_since is not None:
+                    return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PERIOD):
+                    await stop.wait()
+
+    async def look(self) -> None:
+        """One look, and what follows from it."""
+        now = asyncio.get_running_loop().time()
+        rooms = await self._rooms()
+        for name, room in rooms.items():
+            if not room.phone_active or room.has_agent:
+                self._alone_since.pop(name, None)
+            else:
+                self._alone_since.setdefault(name, now)
+        self._alone_since = {name: since for name, since in self._alone_since.items() if name in rooms}
+        calls = await self._calls()
+        self._steady_since = self._steady_since or now
+        trusts_silence = now - self._steady_since > presence.SILENT
+        for call in calls:
+            if not call.worker_alive and not trusts_silence and call.age < presence.SILENT * 2 + 60:
+                continue
+            room = rooms.get(call.room or "")
+            ending = verdict(call, room, now - self._alone_since.get(call.room or "", now))
+            if ending is not None:
+                await self._end(call, ending)
+
+    async def _calls(self) -> list[CallSeen]:
+        async with self._database.transaction() as session:
+            if not await session.scalar(select(func.pg_try_advisory_xact_lock(_LOCK))):
+                return []
+            living = await presence.living(session)
+            last = func.greatest(
+                Call.created_at, Call.dispatched_at, Call.dialing_at, Call.ringing_at, Call.answered_at
+            )
+            age = func.extract("epoch", func.now() - last)
+            rows = await session.execute(
+                select(Call.id, Call.state, Call.room_name, Call.worker_id, age).where(text("state <> 'ended'"))
+            )
+            return [
+                CallSeen(id_, state, room, float(seconds), worker is None or worker in living)
+                for id_, state, room, worker, seconds in rows
+            ]
+
+    async def _rooms(self) -> dict[str, RoomSeen]:
+        """Rooms with somebody in them.
+
+        Only those whose agent may be missing are looked into.
+        """
+        listed = (await self._livekit.room.list_rooms(api.ListRoomsRequest())).rooms
+        seen: dict[str, RoomSeen] = {}
+        for room in listed:
+            if not room.name.startswith(("call-", "did-")):
+                continue
+            people = (
+                await self._livekit.room.list_participants(api.ListParticipantsRequest(room=room.name))
+            ).participants
+            seen[room.name] = RoomSeen(
+                room.name,
+                phone_active=any(
+                    p.kind == api.ParticipantInfo.Kind.SIP and p.attributes.get("sip.callStatus") == "active"
+                    for p in people
+                ),
+                has_agent=any(p.kind == api.ParticipantInfo.Kind.AGENT for p in people),
+            )
+        return seen
+
+    async def _end(self, call: CallSeen, ending: Ending) -> None:
+        log.warning(
+            "%s",
+            logs.event("🛟 CALL_ENDED_BY_WATCHER", call=call.id, room=logs.room(call.room or "-"), cause=ending.cause),
+        )
+        if call.room:
+            try:
+                await self._livekit.room.delete_room(api.DeleteRoomRequest(room=call.room))
+            except api.ServerError as error:
+                if error.code != api.ServerErrorCode.NOT_FOUND:
+                    raise
+        ended = CallEnded.of(call.id, ending, datetime.now(UTC))
+
+        async def write(session: AsyncSession) -> None:
+            await history.end(session, ended)
+
+        async with self._database.transaction() as session:
+            await write(session)
+
+
+class WatcherProcess:
+    """The watcher that an agent process started."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    def release(self) -> None:
+        """The agent ends in good order and left no call: the watcher may go too."""
+        self._process.stop(timeout=5)
+
+
+def spawn(settings: Settings) -> WatcherProcess:
+    """Starts a watcher beside this process."""
+    settings.voiceagents_data.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "voiceagents.calls.watcher", "--parent", str(os.getpid())]
+    return WatcherProcess(
+        spawn_process("watcher", command, {}, settings.voiceagents_data / "watcher.log", outlives_starter=True)
+    )
+
+
+async def watch(settings: Settings, parent: int | None) -> None:
+    """Runs a watcher until SIGTERM."""
+    access = settings.livekit
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    database = Database(storage.database_url(settings), pool_size=1, wait=5)
+    async with api.LiveKitAPI(
+        access.url, access.api_key, access.api_secret.get_secret_value(), failover=False
+    ) as livekit:
+        await Watcher(database, livekit).run(stop, parent)
+    await database.close()
+
+
+def main() -> int:
+    """`python -m voiceagents.calls.watcher`.
+
+    Returns the exit status.
+    """
+    parser = argparse.ArgumentParser(description="Ends calls whose agent is gone.")
+    parser.add_argument("--parent", type=int, help="stop once this process is gone and its calls have ended")
+    arguments = parser.parse_args()
+    try:
+        settings = load()
+        logs.configure(level=settings.log_level, log_pii=settings.log_pii)
+        asyncio.run(watch(settings, arguments.parent))
+    except (SettingsError, DatabaseProblem) as error:
+        log.error("%s", error)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

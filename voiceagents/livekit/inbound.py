@@ -1,0 +1,182 @@
+"""How does the agent answer a call? Finds out which number was dialled and whose it is, and answers with that
+assistant.
+
+A call is always answered: a source that is down costs the assistant's own words, never the answer.
+"""
+
+import asyncio
+import logging
+from datetime import UTC, datetime
+
+from livekit import rtc
+from livekit.agents import Agent
+
+from voiceagents import logs
+from voiceagents.assistants.prompts import with_campaign_context
+from voiceagents.assistants.resolver import OUT_OF_SERVICE, Resolved, resolve_inbound
+from voiceagents.calls import history
+from voiceagents.calls.metadata import JobMetadata, RoomContext, did_in_room
+from voiceagents.calls.outcomes import Ending
+from voiceagents.calls.recorder import HistoryUnavailable
+from voiceagents.calls.records import CallOpened
+from voiceagents.calls.states import CallState, Direction, EndedBy, Outcome
+from voiceagents.livekit import sip
+from voiceagents.livekit.conversation import Conversation, Manners
+from voiceagents.livekit.job import Job
+from voiceagents.livekit.line import Line
+
+log = logging.getLogger("voiceagents.inbound")
+
+_CALLER_SEEN = 10.0
+"""Seconds within which the caller's phone must be in the room; rooms are made for it, so it is nearly always there
+first."""
+
+_PICKED_UP = 15.0
+"""Seconds from our audio track to an active line; the SIP service answers as soon as it sees the track."""
+
+
+async def run(job: Job, metadata: JobMetadata, context: RoomContext) -> None:
+    """Answers the call in this job's room and stays until it is over."""
+    await job.ctx.connect()
+    call_id = job.own_call_id()
+    line = Line(
+        call_id=call_id,
+        room=job.ctx.room,
+        control=job.control,
+        recorder=job.worker.recorder,
+        max_call_duration=job.worker.settings.max_call_duration,
+        inbound=True,
+    )
+    ending = Ending(Outcome.FAILED, "the agent failed", EndedBy.SYSTEM)
+    opened = False
+    try:
+        caller = await line.present(_CALLER_SEEN)
+        if caller is None:
+            log.warning(
+                "NO_CALLER | room=%s | nobody was in the room after %.0f s", logs.room(job.room_name), _CALLER_SEEN
+            )
+            return
+        call = sip.InboundCall.of(caller.attributes)
+        did = call.did or sip.with_plus(did_in_room(job.room_name))
+        assistant = await resolve_inbound(
+            lambda question: job.worker.recorder.ask(question, seconds=1.0, after_writes=False),
+            job_assistant_id=metadata.agent_id,
+            room_assistant_id=context.assistant_id,
+            did=did,
+        )
+        log.info(
+            "%s", logs.event("ASSISTANT_ID", value=assistant.id, source=assistant.source, resolver=assistant.source)
+        )
+        opened = await _open(
+            job,
+            CallOpened(
+                call_id=call_id,
+                at=datetime.now(UTC),
+                direction=Direction.INBOUND,
+                state=CallState.RINGING,
+                from_number=call.caller,
+                to_number=did,
+                room_name=job.room_name,
+                trunk_id=caller.attributes.get("sip.trunkID"),
+                assistant_id=assistant.id,
+                assistant_name=assistant.name,
+                campaign_id=metadata.campaign_id or context.campaign_id,
+                contact_name=context.contact_name or None,
+                worker_id=job.worker.worker_id,
+                details={"sip_call_id": call.sip_call_id} if call.sip_call_id else {},
+            ),
+        )
+        if opened:
+            ending = await _answer(job, context, line, caller, assistant, call.caller)
+    except asyncio.CancelledError:
+        ending = Ending(Outcome.FAILED, "the worker was stopped during the call", EndedBy.SYSTEM)
+        raise
+    except Exception as error:
+        log.exception("INBOUND_CALL_BROKE | call=%s", call_id)
+        ending = Ending(Outcome.FAILED, f"the agent failed: {type(error).__name__}: {error}", EndedBy.SYSTEM)
+    finally:
+        line.release()
+        if opened:
+            log.info(
+                "%s",
+                logs.event(
+                    "🏁 INBOUND_CALL_ENDED",
+                    outcome=ending.outcome.value,
+                    ended_by=ending.ended_by.value,
+                    cause=ending.cause,
+                ),
+            )
+            await job.end(call_id, ending)
+        else:
+            await job.delete_room_if_unused()
+
+
+async def _open(job: Job, opened: CallOpened) -> bool:
+    """Makes the call's row.
+
+    False when another agent answers this call already.
+    """
+    try:
+        if await job.worker.recorder.ask(lambda session: history.open_call(session, opened), seconds=1.0):
+            return True
+    except HistoryUnavailable as error:
+        log.warning("HISTORY_LATER | call=%s | cause=%s", opened.call_id, error)
+        job.worker.recorder.write(opened)
+        return True
+    log.warning("SECOND_DISPATCH_REFUSED | room=%s | cause=another agent answers this call", logs.room(job.room_name))
+    return False
+
+
+async def _answer(
+    job: Job,
+    context: RoomContext,
+    line: Line,
+    caller: rtc.RemoteParticipant,
+    assistant: Resolved,
+    caller_number: str | None,
+) -> Ending:
+    settings = job.worker.settings
+    instructions = with_campaign_context(
+        assistant.prompt,
+        campaign_prompt=context.campaign_prompt,
+        name=context.contact_name,
+        email=context.contact_email,
+        phone=context.contact_phone or caller_number,
+    )
+    models = job.worker.speech.session_models(
+        llm_model=assistant.llm_model,
+        voice=assistant.voice,
+        temperature=assistant.temperature,
+        language=assistant.language,
+    )
+    opening = assistant.first_message or "Hello, how can I help you?"
+    try:
+        conversation = Conversation(
+            call_id=job.own_call_id(),
+            room=job.ctx.room,
+            phone_identity=caller.identity,
+            control=job.control,
+            recorder=job.worker.recorder,
+            models=models,
+            vad=job.worker.vad,
+            agent=Agent(instructions=instructions),
+            manners=Manners(
+                opening=opening,
+                greeting_by_model=not settings.force_first_message and assistant is not OUT_OF_SERVICE,
+                greeting_delay=settings.greeting_delay,
+            ),
+        )
+        log.info("STARTING_SESSION (INBOUND) | instructions_length=%d | has_calendar=False", len(instructions))
+        await conversation.start()
+        log.info("SESSION_STARTED (INBOUND) | session_active=True")
+        if not await line.answered(_PICKED_UP):
+            if job.control.ended.done():
+                return job.control.ended.result()
+            return Ending(Outcome.HUNG_UP, "the caller was gone before we picked up", EndedBy.PERSON)
+        ending = await conversation.hold()
+        if ending.ended_by is not EndedBy.PERSON:
+            await sip.delete_room(job.livekit, job.room_name)
+        await conversation.close()
+        return conversation.verdict(ending)
+    finally:
+        await models.aclose()
