@@ -53,7 +53,7 @@ def _voice_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "voiceagents" / "voices"
 
 
-def _program(name: str) -> str:
+def program(name: str) -> str:
     """The path of one of the lab's programs."""
     if name == "redis-server":
         if found := shutil.which(name):
@@ -127,7 +127,7 @@ class Lab:
 
     async def start(self) -> None:
         """Start all processes, wait until each can be used, and connect LiveKit with the carrier."""
-        programs = {name: _program(name) for name in STOP_ORDER}  # before anything runs: all or nothing
+        programs = {name: program(name) for name in STOP_ORDER}  # before anything runs: all or nothing
         self.folder.mkdir(parents=True, exist_ok=True)
         self.ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
         self.api_key = f"API{secrets.token_hex(6)}"
@@ -169,7 +169,7 @@ class Lab:
     async def restart(self, name: str) -> None:
         """Start one process again on its old ports, ending it first if it still runs."""
         await self._end(name)
-        self._spawn(name, _program(name))
+        self._spawn(name, program(name))
         await self._ready(name)
         self._remember()
 

@@ -44,12 +44,17 @@ class Process:
         if not self._signal(signal.SIGKILL, 10):
             raise TimeoutError(f"{self.name} (pid {self.pid}) cannot be killed")
 
-    def _signal(self, number: signal.Signals, timeout: float) -> bool:
+    def wait(self, timeout: float) -> bool:
+        """Whether it has ended, by itself or not, within `timeout` seconds."""
+        return self._signal(None, timeout)
+
+    def _signal(self, number: signal.Signals | None, timeout: float) -> bool:
         with suppress(ProcessLookupError):
             descriptor = os.pidfd_open(self.pid)
             try:
                 if self.alive():
-                    os.killpg(self.pid, number)
+                    if number is not None:
+                        os.killpg(self.pid, number)
                     ended = select.poll()
                     ended.register(descriptor, select.POLLIN)
                     ended.poll(timeout * 1000)

@@ -1,0 +1,22 @@
+"""Which servers can a test ask for? A lab that cannot start fails the test and says how to mend it."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from voiceagents.lab import Lab
+
+
+@pytest.fixture(scope="session")
+async def lab(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lab]:
+    """One lab for all tests that only use it. Give each test numbers of its own."""
+    async with Lab(tmp_path_factory.mktemp("lab")) as running:
+        yield running
+
+
+@pytest.fixture
+async def fresh_lab(tmp_path: Path) -> AsyncIterator[Lab]:
+    """A lab for one test, which may kill and restart its processes."""
+    async with Lab(tmp_path / "lab") as running:
+        yield running
