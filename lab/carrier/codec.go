@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-audio/wav"
+	"github.com/gotranspile/g722"
 	"github.com/zaf/g711"
 )
 
@@ -19,7 +20,7 @@ const (
 )
 
 // codecNames lists what a phone offers by default, in order of preference.
-var codecNames = []string{"PCMU", "PCMA"}
+var codecNames = []string{"PCMU", "PCMA", "G722"}
 
 // A Codec turns samples into payloads and back; it may keep state, so each direction of each call has its own.
 type Codec interface {
@@ -36,6 +37,8 @@ func newCodec(name string) Codec {
 		return companded{g711.EncodeUlawFrame, g711.DecodeUlawFrame}
 	case "PCMA":
 		return companded{g711.EncodeAlawFrame, g711.DecodeAlawFrame}
+	case "G722":
+		return &wideband{encoder: g722.NewEncoder(g722.Rate64000, g722.FlagSampleRate8000), decoder: g722.NewDecoder(g722.Rate64000, g722.FlagSampleRate8000)}
 	}
 	panic("no codec " + name)
 }
@@ -59,6 +62,22 @@ func (c companded) Decode(payload []byte) []int16 {
 		samples[i] = c.expand(code)
 	}
 	return samples
+}
+
+// wideband is G.722, of which a phone uses the lower half of the band: 8 kHz in and out, while the line carries 16 kHz.
+type wideband struct {
+	encoder *g722.Encoder
+	decoder *g722.Decoder
+}
+
+func (w *wideband) Encode(samples []int16) []byte {
+	payload := make([]byte, len(samples))
+	return payload[:w.encoder.Encode(payload, samples)]
+}
+
+func (w *wideband) Decode(payload []byte) []int16 {
+	samples := make([]int16, len(payload))
+	return samples[:w.decoder.Decode(samples, payload)]
 }
 
 // readWAV reads what a phone plays: 8 kHz, 16 bit, mono, and nothing else, so that no hidden conversion colours a measurement.

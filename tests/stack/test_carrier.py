@@ -251,7 +251,7 @@ async def test_a_phone_hangs_up_when_told_and_at_its_longest_time(pair: Pair) ->
     assert called["ended_at"] - called["answered_at"] == pytest.approx(0.2, abs=0.1)
 
 
-@pytest.mark.parametrize("codec", ["PCMU", "PCMA"])
+@pytest.mark.parametrize("codec", ["PCMU", "PCMA", "G722"])
 async def test_a_phone_speaks_the_codec_it_has(pair: Pair, codec: str) -> None:
     called, caller = await pair.dial(
         "+12025550115", {"codecs": [codec], "steps": [{"play": pair.tone(500, 0.3)}, HANG_UP]}
