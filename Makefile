@@ -1,0 +1,48 @@
+# The two commands of this project are `make demo` and `make test`. Both set up all they need.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.cache/uv/bin:$(PATH)
+export UV_PYTHON_DOWNLOADS = never
+
+.PHONY: help
+help: ## This list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+.PHONY: setup
+setup: ## Install everything needed to run (Debian packages, Python environment, the lab's programs)
+	@scripts/setup demo
+
+.PHONY: demo
+demo: setup ## Dial eight simulated people and answer one, live, on this machine
+	@VOICEAGENTS_DATA="$${VOICEAGENTS_DATA:-$(CURDIR)/.voiceagents}" voiceagents demo
+
+.PHONY: test
+test: setup-tests lint ## Set up and run all tests
+	pytest -m "not slow"
+
+.PHONY: test-fast
+test-fast: setup-tests ## The tests that need no servers, under a minute
+	pytest -m unit
+
+.PHONY: test-slow
+test-slow: setup-tests ## The tests that take minutes each
+	pytest -m slow --timeout 900
+
+.PHONY: setup-tests
+setup-tests:
+	@scripts/setup test
+
+.PHONY: lint
+lint: setup-tests ## Formatting, lint, types
+	ruff format --check voiceagents tests bench
+	ruff check voiceagents tests bench
+	pyright --level error
+	@if command -v gofmt >/dev/null; then test -z "$$(gofmt -l lab/gateway lab/carrier | tee /dev/stderr)"; fi
+
+.PHONY: bench
+bench: setup-tests ## Measure: latencies and memory, each against a named baseline
+	python -m bench
+
+.PHONY: clean
+clean: ## Remove what was built and the demo's data
+	rm -rf lab/bin .venv .cache .voiceagents
