@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
@@ -14,12 +15,17 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-const byeTimeout = 4 * time.Second
+const (
+	byeTimeout = 4 * time.Second
+	// removalGrace lets a phone that is removed hear the end of what was said to it: a word still on its way.
+	removalGrace = 200 * time.Millisecond
+)
 
 // ending is the cause of a call's end.
 type ending struct {
 	text     string
 	fromRoom bool                     // the room is over already: there is nobody to tell
+	removed  bool                     // somebody has removed the phone from a room that goes on
 	reason   livekit.DisconnectReason // with which we leave the room, where we do
 }
 
@@ -36,7 +42,10 @@ var (
 
 // endedByRoom is the end of a call whose participant the server has removed, whatever the reason.
 func endedByRoom(reason livekit.DisconnectReason) *ending {
-	return &ending{text: "room: " + reason.String(), fromRoom: true}
+	return &ending{
+		text: "room: " + reason.String(), fromRoom: true,
+		removed: reason == livekit.DisconnectReason_PARTICIPANT_REMOVED,
+	}
 }
 
 // call is one phone call in one room.
@@ -49,7 +58,8 @@ type call struct {
 	dialog  *dialog
 
 	attributesToHeaders map[string]string
-	transfers           chan *sip.Request // NOTIFYs of a transfer under way
+	transferring        sync.Mutex
+	reports             chan *sip.Request // NOTIFYs of a transfer under way
 
 	// ctx ends with the call; its cause is an *ending.
 	ctx context.Context
@@ -57,7 +67,7 @@ type call struct {
 }
 
 func (g *gateway) newCall(id string, longest time.Duration) *call {
-	c := &call{gateway: g, id: id, log: g.log.With("call", id), transfers: make(chan *sip.Request, 8)}
+	c := &call{gateway: g, id: id, log: g.log.With("call", id), reports: make(chan *sip.Request, 8)}
 	c.ctx, c.end = context.WithCancelCause(g.ctx)
 	if longest > 0 {
 		limit := time.AfterFunc(longest, func() { c.end(endedByLimit) })
@@ -100,13 +110,16 @@ func (c *call) attach(d *dialog) {
 	d.onBye = func(*sip.Request) { c.end(endedByPhone) }
 	d.onNotify = func(req *sip.Request) {
 		select {
-		case c.transfers <- req:
+		case c.reports <- req:
 		default:
 		}
 	}
 	d.onReinvite = c.renegotiate
 	c.dialog = d
 	c.gateway.endpoint.register(d)
+	if err := c.gateway.server.RegisterTransferSIPParticipantTopic(c.id); err != nil {
+		c.log.Warn("call cannot be transferred", "error", err)
+	}
 }
 
 func (c *call) renegotiate(body []byte) ([]byte, error) {
@@ -127,8 +140,8 @@ func (c *call) live() {
 	<-c.ctx.Done()
 	why := c.cause()
 	c.log.Info("call ends", "why", why.text)
-	if why.fromRoom {
-		c.drain(why)
+	if why.removed {
+		<-time.After(removalGrace)
 	}
 	headers := attributeHeaders(c.room.current(), c.attributesToHeaders)
 	c.gateway.endpoint.background.Go(func() {
@@ -144,8 +157,6 @@ func (c *call) live() {
 	c.leave(why.reason)
 }
 
-func (c *call) drain(*ending) {}
-
 // cause says why the call ended.
 func (c *call) cause() *ending {
 	var why *ending
@@ -160,5 +171,8 @@ func (c *call) leave(reason livekit.DisconnectReason) {
 	c.end(endedByPhone)
 	c.room.leave(reason)
 	c.media.close()
+	if c.dialog != nil {
+		c.gateway.server.DeregisterTransferSIPParticipantTopic(c.id)
+	}
 	c.gateway.remove(c)
 }

@@ -28,6 +28,7 @@ type gateway struct {
 	endpoint *endpoint
 	rules    rpc.IOInfoClient
 	server   rpc.SIPInternalServer
+	nonces   nonces
 
 	// ctx ends when the gateway is told to stop.
 	ctx  context.Context
@@ -40,7 +41,7 @@ type gateway struct {
 }
 
 func newGateway(s settings, endpoint *endpoint, bus psrpc.MessageBus, log *slog.Logger) (*gateway, error) {
-	g := &gateway{settings: s, log: log, endpoint: endpoint, calls: map[string]*call{}}
+	g := &gateway{settings: s, log: log, endpoint: endpoint, nonces: newNonces(), calls: map[string]*call{}}
 	g.ctx, g.stop = context.WithCancelCause(context.Background())
 	var err error
 	if g.rules, err = rpc.NewIOInfoClient(bus); err != nil {

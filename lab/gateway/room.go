@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/livekit/protocol/livekit"
@@ -19,7 +20,7 @@ import (
 )
 
 const (
-	joinTimeout = 10 * time.Second
+	joinTimeout = 8 * time.Second
 	// reconnectLimit is how long a call survives without its room: long enough for a server to restart, short
 	// enough that nobody is left listening to silence.
 	reconnectLimit = 12 * time.Second
@@ -39,9 +40,12 @@ type room struct {
 	track  *lksdk.LocalTrack
 	events roomEvents
 
-	heard     chan struct{} // closed at the first audio track of somebody else
-	heardOnce sync.Once
-	goneOnce  sync.Once
+	joined     chan struct{} // closed when the server has let us in
+	joinedOnce sync.Once
+	heard      chan struct{} // closed at the first audio track of somebody else
+	heardOnce  sync.Once
+	goneOnce   sync.Once
+	left       atomic.Bool
 
 	mu         sync.Mutex
 	attributes map[string]string
@@ -56,12 +60,18 @@ func joinRoom(ctx context.Context, url, token string, attributes map[string]stri
 	if err != nil {
 		return nil, fmt.Errorf("opus track: %w", err)
 	}
-	r := &room{log: log, track: track, events: events, heard: make(chan struct{}), attributes: maps.Clone(attributes)}
+	r := &room{log: log, track: track, events: events,
+		joined: make(chan struct{}), heard: make(chan struct{}), attributes: maps.Clone(attributes)}
 	r.room = lksdk.NewRoom(&lksdk.RoomCallback{
 		OnDisconnected: func() { r.gone(r.room.DisconnectReason()) },
 		OnReconnecting: r.reconnecting,
 		OnReconnected:  r.reconnected,
 		ParticipantCallback: lksdk.ParticipantCallback{
+			OnAttributesChanged: func(_ map[string]string, p lksdk.Participant) {
+				if p == lksdk.Participant(r.room.LocalParticipant) {
+					r.joinedOnce.Do(func() { close(r.joined) }) // the first are those of our token
+				}
+			},
 			OnTrackPublished: func(publication *lksdk.RemoteTrackPublication, _ *lksdk.RemoteParticipant) {
 				if publication.Kind() == lksdk.TrackKindAudio {
 					if err := publication.SetSubscribed(true); err != nil {
@@ -82,12 +92,27 @@ func joinRoom(ctx context.Context, url, token string, attributes map[string]stri
 			},
 		},
 	})
-	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
-	defer cancel()
-	err = r.room.JoinWithContextAndToken(ctx, url, token,
-		lksdk.WithAutoSubscribe(false), lksdk.WithConnectTimeout(joinTimeout),
-		lksdk.WithDisableRegionDiscovery(), lksdk.WithLogger(logger.GetDiscardLogger()),
-	)
+	connected := make(chan error, 1)
+	go func() {
+		connected <- r.room.JoinWithContextAndToken(context.WithoutCancel(ctx), url, token,
+			lksdk.WithAutoSubscribe(false), lksdk.WithConnectTimeout(joinTimeout),
+			lksdk.WithDisableRegionDiscovery(), lksdk.WithLogger(logger.GetDiscardLogger()),
+		)
+	}()
+	select {
+	case err = <-connected:
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-r.joined:
+		// The others see us from here on. Media may take a second more, which a phone that rings does not need.
+		go func() {
+			if err := <-connected; err != nil && !r.left.Load() {
+				log.Warn("no media connection to the room", "error", err)
+				r.gone(livekit.DisconnectReason_JOIN_FAILURE)
+			}
+		}()
+		return r, nil
+	}
 	if err != nil {
 		r.room.Disconnect()
 		return nil, fmt.Errorf("join: %w", err)
@@ -160,6 +185,7 @@ func (r *room) pressed(press *livekit.SipDTMF) {
 
 // leave ends the phone's part in the room.
 func (r *room) leave(reason livekit.DisconnectReason) {
+	r.left.Store(true)
 	r.goneOnce.Do(func() {}) // from here on the end is ours, not the server's
 	r.stopWaiting()
 	r.room.DisconnectWithReason(reason)
