@@ -73,8 +73,11 @@ class CallSeen:
     worker_alive: bool
 
 
-def verdict(call: CallSeen, room: RoomSeen | None, seconds_without_agent: float) -> Ending | None:
-    """Whether a call that has not ended must be ended from outside, and what then stands in its row."""
+def verdict(call: CallSeen, room: RoomSeen | None, seconds_lacking: float) -> Ending | None:
+    """Whether a call that has not ended must be ended from outside, and what then stands in its row.
+
+    `seconds_lacking` is how long the call has been without its room, or the phone on the line without an agent.
+    """
     if call.state in (CallState.QUEUED, CallState.DISPATCHED):
         if call.state is CallState.DISPATCHED and call.age > NOT_TAKEN:
             return Ending(
@@ -84,12 +87,20 @@ def verdict(call: CallSeen, room: RoomSeen | None, seconds_without_agent: float)
     if not call.worker_alive:
         return Ending(Outcome.FAILED, "the agent process that held the call died", EndedBy.SYSTEM)
     if room is None:
-        if call.age > NO_ROOM:
+        # Long after the answer, a room that has just gone is a call that is just being ended by its own agent.
+        if min(call.age, seconds_lacking) > NO_ROOM:
             return Ending(Outcome.FAILED, "the call's room was gone and its agent did not say why", EndedBy.SYSTEM)
         return None
-    if room.phone_active and not room.has_agent and seconds_without_agent > NO_AGENT:
+    if room.phone_active and not room.has_agent and seconds_lacking > NO_AGENT:
         return Ending(Outcome.FAILED, "the agent left the call and the person was alone on the line", EndedBy.SYSTEM)
     return None
+
+
+def _lack(room: RoomSeen | None) -> str:
+    """What a call under way is without, if anything."""
+    if room is None:
+        return "room"
+    return "agent" if room.phone_active and not room.has_agent else ""
 
 
 class Watcher:
@@ -98,7 +109,7 @@ class Watcher:
     def __init__(self, database: Database, livekit: api.LiveKitAPI) -> None:
         self._database = database
         self._livekit = livekit
-        self._alone_since: dict[str, float] = {}
+        self._lacking_since: dict[tuple[UUID, str], float] = {}
         self._steady_since: float | None = None
 
     async def run(self, stop: asyncio.Event, parent: int | None) -> None:
@@ -126,20 +137,16 @@ class Watcher:
         """One look, and what follows from it."""
         now = asyncio.get_running_loop().time()
         rooms = await self._rooms()
-        for name, room in rooms.items():
-            if not room.phone_active or room.has_agent:
-                self._alone_since.pop(name, None)
-            else:
-                self._alone_since.setdefault(name, now)
-        self._alone_since = {name: since for name, since in self._alone_since.items() if name in rooms}
         calls = await self._calls()
+        lacking = {(call.id, lack) for call in calls if (lack := _lack(rooms.get(call.room or "")))}
+        self._lacking_since = {key: self._lacking_since.get(key, now) for key in lacking}
         self._steady_since = self._steady_since or now
         trusts_silence = now - self._steady_since > presence.SILENT
         for call in calls:
             if not call.worker_alive and not trusts_silence and call.age < presence.SILENT * 2 + 60:
                 continue
             room = rooms.get(call.room or "")
-            ending = verdict(call, room, now - self._alone_since.get(call.room or "", now))
+            ending = verdict(call, room, now - self._lacking_since.get((call.id, _lack(room)), now))
             if ending is not None:
                 await self._end(call, ending)
 
