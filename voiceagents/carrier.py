@@ -39,6 +39,29 @@ def spoken(phone: Phone, voice_folder: Path) -> dict[str, Any]:
     return {**phone, "steps": [play(step) for step in steps]}
 
 
+def read_scenario(path: Path) -> dict[str, Any]:
+    """A scenario file; the recordings it names are found from its own folder."""
+    try:
+        scenario = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise CarrierError(f"{path}: {error}") from error
+    if not isinstance(scenario, dict):
+        raise CarrierError(f"{path}: a scenario is a JSON object")
+
+    def found(value: Any, key: str = "") -> Any:
+        match value:
+            case str() if key in ("play", "early_media"):
+                return str(path.parent.absolute() / value)
+            case dict():
+                return {name: found(inner, name) for name, inner in cast(dict[str, Any], value).items()}
+            case list():
+                return [found(inner) for inner in cast(list[Any], value)]
+            case _:
+                return value
+
+    return found(scenario)
+
+
 def spoken_scenario(scenario: Mapping[str, Any], voice_folder: Path) -> dict[str, Any]:
     """A scenario as the carrier reads it, from one that may hold `say` lines."""
     phones = cast(Mapping[str, Phone], scenario.get("phones", {}))

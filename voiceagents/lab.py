@@ -7,13 +7,15 @@ process that started it. `up`, `down` and `status` are for the command line: tha
 """
 
 import asyncio
+import fcntl
 import json
 import os
 import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self, cast
@@ -324,25 +326,36 @@ def _write_private(path: Path, text: str) -> None:
     os.replace(unfinished, path)
 
 
+@contextmanager
+def _alone(folder: Path | str) -> Generator[None]:
+    """Let one `up` or `down` at a time work in a folder, or two would start two labs and remember one."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    with open(Path(folder) / "lab.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def up(folder: Path | str, *, scenario: Mapping[str, Any] | None = None, webhook_urls: Sequence[str] = ()) -> Lab:
     """Start a lab that runs until `down`; if it runs already, answer that one."""
-    existing = Lab.remembered(folder)
-    if existing is not None and existing.running():
-        return existing
-    if existing is not None:
-        down(folder)
-    lab = Lab(folder, scenario=scenario, webhook_urls=webhook_urls, detached=True)
-    asyncio.run(lab.start())
-    return lab
+    with _alone(folder):
+        existing = Lab.remembered(folder)
+        if existing is not None:
+            if existing.running():
+                return existing
+            asyncio.run(existing.stop())
+        lab = Lab(folder, scenario=scenario, webhook_urls=webhook_urls, detached=True)
+        asyncio.run(lab.start())
+        return lab
 
 
 def down(folder: Path | str) -> bool:
     """End the lab of a folder; False if there was none."""
-    lab = Lab.remembered(folder)
-    if lab is None:
-        return False
-    asyncio.run(lab.stop())
-    return True
+    with _alone(folder):
+        lab = Lab.remembered(folder)
+        if lab is None:
+            return False
+        asyncio.run(lab.stop())
+        return True
 
 
 def status(folder: Path | str) -> dict[str, Any]:

@@ -3,25 +3,50 @@ package main
 // What did the phone hear, and what did it say? One stereo WAV a call, both sides on one clock that starts at the answer.
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
+	"io"
 	"os"
 	"sync"
-
-	"github.com/go-audio/audio"
-	"github.com/go-audio/wav"
 )
 
 const (
 	heardChannel = 0
 	saidChannel  = 1
-	settleTime   = 2 * sampleRate // samples kept in memory for packets that come late
+	settleTime   = sampleRate / 2 // samples kept in memory for packets that come late
 )
+
+// wavHeader is that of 16 bit stereo; its sizes are known when the recording ends.
+type wavHeader struct {
+	RIFF       [4]byte
+	Size       uint32
+	WAVE, Fmt  [4]byte
+	FmtSize    uint32
+	Format     uint16
+	Channels   uint16
+	SampleRate uint32
+	ByteRate   uint32
+	BlockAlign uint16
+	BitDepth   uint16
+	Data       [4]byte
+	DataSize   uint32
+}
+
+func newWAVHeader(samples int) wavHeader {
+	const frame = 2 * 2
+	size := uint32(samples * frame)
+	return wavHeader{
+		RIFF: [4]byte([]byte("RIFF")), Size: 36 + size, WAVE: [4]byte([]byte("WAVE")), Fmt: [4]byte([]byte("fmt ")), FmtSize: 16, Format: 1,
+		Channels: 2, SampleRate: sampleRate, ByteRate: sampleRate * frame, BlockAlign: frame, BitDepth: 16,
+		Data: [4]byte([]byte("data")), DataSize: size,
+	}
+}
 
 // A Recording takes sound at its place in time and writes it once no more is expected there.
 type Recording struct {
 	mu      sync.Mutex
 	file    *os.File
-	encoder *wav.Encoder
 	written int        // samples already in the file, of each channel
 	pending [2][]int16 // samples from written on
 }
@@ -31,7 +56,7 @@ func newRecording(path string) (*Recording, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Recording{file: file, encoder: wav.NewEncoder(file, sampleRate, 16, 2, 1)}, nil
+	return &Recording{file: file}, binary.Write(file, binary.LittleEndian, newWAVHeader(0))
 }
 
 // Put lays samples at a place that is counted in samples from the answer on. What belongs before the answer is left out.
@@ -60,16 +85,21 @@ func (r *Recording) Put(channel, at int, samples []int16) error {
 }
 
 func (r *Recording) write(n int) error {
-	buffer := &audio.IntBuffer{Format: &audio.Format{NumChannels: 2, SampleRate: sampleRate}, SourceBitDepth: 16, Data: make([]int, 2*n)}
+	both := make([]int16, 2*n)
 	for channel, samples := range r.pending {
 		taken := min(n, len(samples))
 		for i, sample := range samples[:taken] {
-			buffer.Data[2*i+channel] = int(sample)
+			both[2*i+channel] = sample
 		}
 		r.pending[channel] = append([]int16(nil), samples[taken:]...)
 	}
 	r.written += n
-	return r.encoder.Write(buffer)
+	var data bytes.Buffer
+	if err := binary.Write(&data, binary.LittleEndian, both); err != nil {
+		return err
+	}
+	_, err := r.file.Write(data.Bytes())
+	return err
 }
 
 // Close writes the rest; the file is whole afterwards.
@@ -80,7 +110,13 @@ func (r *Recording) Close() error {
 		return nil
 	}
 	err := r.write(max(len(r.pending[0]), len(r.pending[1])))
-	err = errors.Join(err, r.encoder.Close(), r.file.Close())
+	if err == nil {
+		_, err = r.file.Seek(0, io.SeekStart)
+	}
+	if err == nil {
+		err = binary.Write(r.file, binary.LittleEndian, newWAVHeader(r.written))
+	}
+	err = errors.Join(err, r.file.Close())
 	r.file = nil
 	return err
 }

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -12,11 +13,14 @@ from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from livekit import api
 
 from voiceagents import lab as labs
+from voiceagents import voices
+from voiceagents.carrier import CarrierError, read_scenario
 from voiceagents.lab import Lab, LabError
 from voiceagents.processes import Process
 
@@ -73,6 +77,19 @@ async def test_a_busy_phone_is_an_error_with_its_sip_status(lab: Lab) -> None:
     with pytest.raises(api.SipCallError) as caught:
         await dial(lab, "+12025550151", room="test-lab-busy")
     assert caught.value.sip_status_code == 486
+
+
+async def test_a_call_to_a_did_opens_a_room_with_the_agent_dispatched(lab: Lab) -> None:
+    inbound = await lab.add_inbound_number("+15550177701", agent_name="test-lab-agent")
+    assert lab.inbound_numbers["+15550177701"] == inbound
+    call_id = await lab.carrier.place_call("+15550177701", caller="+12025550152")
+    await lab.carrier.wait_for("ringing", sip_call_id=call_id)
+    async with lab.livekit() as livekit:
+        rooms = await livekit.room.list_rooms(api.ListRoomsRequest())
+        name = next(room.name for room in rooms.rooms if room.name.startswith("did-+15550177701"))
+        dispatches = await livekit.agent_dispatch.list_dispatch(name)
+    assert [dispatch.agent_name for dispatch in dispatches] == ["test-lab-agent"]
+    assert (await lab.carrier.hang_up(call_id))["state"] == "cancelled"
 
 
 async def test_two_labs_run_side_by_side(lab: Lab, fresh_lab: Lab) -> None:
@@ -163,6 +180,16 @@ def test_up_outlives_its_program_and_down_ends_it(tmp_path: Path) -> None:
     assert not labs.down(folder)
 
 
+def test_two_programs_that_start_the_same_lab_share_it(tmp_path: Path) -> None:
+    script = f"from voiceagents import lab; print(lab.up({str(tmp_path)!r}).livekit_url)"
+    both = [subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    try:
+        first, second = (starter.communicate(timeout=30)[0] for starter in both)
+        assert first == second == f"{labs.status(tmp_path)['livekit_url']}\n"
+    finally:
+        labs.down(tmp_path)
+
+
 def test_up_mends_a_lab_that_has_lost_a_process(tmp_path: Path) -> None:
     first = labs.up(tmp_path)
     try:
@@ -191,6 +218,19 @@ async def test_a_program_that_is_not_built_is_named_with_the_way_to_build_it(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(LabError, match="apt-get install redis-server"):
         labs.program("redis-server")
+
+
+async def test_a_scenario_file_finds_its_recordings_beside_it(tmp_path: Path) -> None:
+    voices.write_wav(tmp_path / "beep.wav", np.full(800, 9000, np.int16), 8000)
+    phone = {"ring_ms": 0, "steps": [{"play": "beep.wav"}, {"hangup": True}]}
+    (tmp_path / "scenario.json").write_text(json.dumps({"phones": {"+12025550156": phone}}))
+    async with Lab(tmp_path / "lab", scenario=read_scenario(tmp_path / "scenario.json")) as lab:
+        await dial(lab, "+12025550156", room="test-lab-scenario")
+        over = await lab.carrier.wait_for("ended", to="+12025550156")
+    assert over["by"] == "phone"
+    (tmp_path / "scenario.json").write_text("{")
+    with pytest.raises(CarrierError, match=r"scenario\.json"):
+        read_scenario(tmp_path / "scenario.json")
 
 
 async def test_a_process_that_cannot_start_shows_the_end_of_its_log(tmp_path: Path) -> None:
