@@ -91,7 +91,7 @@ def postgres_servers() -> Generator[dict[str, Server]]:
     for server in servers.values():
         server.close()
     for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}{os.getpid()}-*"):
-        _end(folder)
+        end_servers(folder)
 
 
 @pytest.fixture(scope="session")
@@ -128,7 +128,7 @@ async def database(database_url: str) -> AsyncGenerator[Database]:
 
 
 def open_folder() -> Path:
-    """A folder that the user a server runs as can reach, unlike pytest's own. `_end` knows it by its name."""
+    """A folder that the user a server runs as can reach, unlike pytest's own. `end_servers` knows it by its name."""
     folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDER}{os.getpid()}-"))
     folder.chmod(0o755)
     return folder
@@ -181,10 +181,10 @@ def _end_leftovers() -> None:
     for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*"):
         with suppress(PermissionError, ValueError):
             if not psutil.pid_exists(int(folder.name.removeprefix(_FOLDER).split("-")[0])):
-                _end(folder)
+                end_servers(folder)
 
 
-def _end(folder: Path) -> None:
+def end_servers(folder: Path) -> None:
     """Ends the servers whose clusters are anywhere below the folder, and removes it."""
     for recorded in folder.rglob("data/postmaster.pid"):
         # Debian's server lies in a folder of the same shape, and stopping is the same in every version.

