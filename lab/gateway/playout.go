@@ -15,6 +15,7 @@ const (
 	leastDelay    = 30 * time.Millisecond // between the first packet after a pause and its sound
 	mostDelay     = 120 * time.Millisecond
 	delayStep     = 10 * time.Millisecond
+	trimSoon      = 4
 	trimAfter     = framesASecond        // pulls during which the buffer never ran low, before it is shortened
 	opusClock     = 48000                // RTP clock of Opus, whatever the sampling rate
 	longestOpus   = opusClock * 12 / 100 // an Opus packet holds 120 ms at most
@@ -121,12 +122,13 @@ func (p *playout) mixInto(mix []int32, now time.Time) {
 	}
 }
 
-// trim shortens a buffer that has long held more than it needs, by fading one frame over into the next.
+// trim shortens a buffer that has long held more than it needs, by fading one frame over into the next. Where it holds
+// far too much, since many packets came at once, it does so more often: speech is then played faster by a quarter.
 func (p *playout) trim(frame int) {
-	if p.pulls < trimAfter {
+	spare := int(p.delay.Seconds() * float64(p.rate))
+	if p.pulls < trimAfter && (p.pulls < trimSoon || p.low < spare+3*frame) {
 		return
 	}
-	spare := int(p.delay.Seconds()*float64(p.rate)) + frame
 	if p.low > spare && len(p.samples) >= 2*frame {
 		for i := range frame {
 			p.samples[frame+i] = int16((int(p.samples[i])*(frame-i) + int(p.samples[frame+i])*i) / frame)
