@@ -21,8 +21,9 @@ class InvalidPhoneNumber(ValueError):
 _E164 = re.compile(r"\+[1-9][0-9]{7,14}")
 _FLOAT_TAIL = re.compile(r"^(\+?\d{7,15})\.0+$")
 _E_NOTATION = re.compile(r"^[+-]?\d+([.,]\d+)?[eE]\+?\d+$")
-_EXTENSION = re.compile(r"\s*(?:;ext=|[,;]|(?:ext|extn|extension|x)[.:]?)\s*\d{1,7}\s*$", re.IGNORECASE)
-_ALLOWED = re.compile(r"\+?[0-9\s().\-/]+")
+_EXTENSION = re.compile(r"\s*(?:;ext=|[,;#]|(?:ext|extn|extension|x)[.:]?)\s*\d{1,7}\s*$", re.IGNORECASE)
+_ALLOWED = re.compile(r"\(?\+?[0-9\s().\-/]+")
+_LONGEST_TEXT = 100
 
 
 def is_e164(text: str) -> bool:
@@ -60,15 +61,18 @@ def normalize(text: str, region: str | None = None) -> str:
 
     Args:
         text: what stood in the cell or field: national or international form, with spaces, brackets, dots, an
-            extension (left off), a leading apostrophe, invisible marks or non-Latin digits.
+            extension (left off), a leading apostrophe, a `tel:` in front, invisible marks or non-Latin digits.
         region: ISO 3166 country ("US") for numbers written without a country code; None when there is none to assume.
 
     Raises:
         InvalidPhoneNumber: with the reason in words.
     """
+    country = _country(region)
     cleaned = _clean(text)
     if not cleaned:
         raise InvalidPhoneNumber("the number is empty")
+    if len(cleaned) > _LONGEST_TEXT:
+        raise InvalidPhoneNumber("the text is too long to be a telephone number")
     if _E_NOTATION.match(cleaned):
         raise InvalidPhoneNumber(
             "a spreadsheet turned this number into scientific notation and digits are lost; "
@@ -76,14 +80,14 @@ def normalize(text: str, region: str | None = None) -> str:
         )
     if tail := _FLOAT_TAIL.match(cleaned):
         cleaned = tail.group(1)
-    cleaned = _EXTENSION.sub("", cleaned).strip().rstrip("-").strip()
+    cleaned = _EXTENSION.sub("", cleaned).rstrip(" -,;./")
     if cleaned.count("/") and sum(len(re.sub(r"\D", "", part)) >= 7 for part in cleaned.split("/")) > 1:
         raise InvalidPhoneNumber("the cell holds more than one number")
     if not _ALLOWED.fullmatch(cleaned):
         raise InvalidPhoneNumber("the number holds characters that no telephone number has")
     if cleaned.startswith("00"):
         cleaned = "+" + cleaned[2:]
-    return _valid(cleaned, region)
+    return _valid(cleaned, country)
 
 
 def same_number(number: str) -> str:
@@ -100,13 +104,33 @@ def mask(number: str) -> str:
     return f"{plus}{digits[0]}{'*' * (len(digits) - 3)}{digits[-2:]}"
 
 
+def _country(region: str | None) -> str | None:
+    country = (region or "").strip().upper()
+    if country and country not in phonenumbers.SUPPORTED_REGIONS:
+        raise InvalidPhoneNumber(f"{country!r} is no country to assume; give its two letters, such as US or GB")
+    return country or None
+
+
 def _clean(text: str) -> str:
-    # NFKC makes full-width digits plain; the format category (Cf) holds the invisible direction marks.
-    plain = unicodedata.normalize("NFKC", text)
-    plain = "".join(
-        str(unicodedata.digit(c)) if c.isdigit() else c for c in plain if unicodedata.category(c) not in ("Cf", "Cc")
-    )
-    return plain.strip().strip("'\"`").strip()
+    """The text in plain characters, without what spreadsheets and address books put around a number."""
+    plain = "".join(_plain(character) for character in text).strip().strip("='\"`").strip()
+    return plain[4:].strip() if plain[:4].lower() == "tel:" else plain
+
+
+def _plain(character: str) -> str:
+    if character.isdecimal():
+        return str(unicodedata.decimal(character))
+    match unicodedata.category(character):
+        case "Cf":
+            return ""  # invisible: direction marks, soft hyphens, byte order marks
+        case "Cc" | "Zs":
+            return " "
+        case "Pd":
+            return "-"
+        case "No":
+            return character  # a superscript or circled digit is a footnote mark, not a digit of the number
+        case _:
+            return {"\N{MINUS SIGN}": "-"}.get(character) or unicodedata.normalize("NFKC", character)
 
 
 def _parse(number: str, region: str | None) -> PhoneNumber:
@@ -116,7 +140,7 @@ def _parse(number: str, region: str | None) -> PhoneNumber:
         if error.error_type == phonenumbers.NumberParseException.INVALID_COUNTRY_CODE:
             raise InvalidPhoneNumber(
                 "the number has no country code; write it with + in front, or set the list's default region"
-                if not number.startswith("+")
+                if "+" not in number
                 else "the number starts with a country code that does not exist"
             ) from None
         raise InvalidPhoneNumber("this is not a telephone number") from None
@@ -126,7 +150,7 @@ def _valid(number: str, region: str | None) -> str:
     candidates = [(number, region)]
     # "12025550143" in a US list is a national number; "442079460123" there is an international one that lost
     # its plus.
-    if not number.startswith("+") and region is not None:
+    if not number.startswith(("+", "(+")) and region is not None and not _has_one_digit_too_many(number, region):
         candidates.append(("+" + number, None))
     refusal: InvalidPhoneNumber | None = None
     for candidate, assumed in candidates:
@@ -135,11 +159,20 @@ def _valid(number: str, region: str | None) -> str:
         except InvalidPhoneNumber as error:
             refusal = refusal or error
             continue
-        if phonenumbers.is_valid_number(parsed):
-            return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+        formatted = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+        if phonenumbers.is_valid_number(parsed) and is_e164(formatted):
+            return formatted
         reason = phonenumbers.is_possible_number_with_reason(parsed)
         refusal = refusal or InvalidPhoneNumber(f"the number does not exist in its country ({_why(reason)})")
     raise refusal or InvalidPhoneNumber("this is not a telephone number")
+
+
+def _has_one_digit_too_many(number: str, region: str) -> bool:
+    """A slip of the finger in a national number must not ring a stranger abroad."""
+    try:
+        return phonenumbers.is_possible_number(phonenumbers.parse(re.sub(r"\D", "", number)[:-1], region))
+    except phonenumbers.NumberParseException:
+        return False
 
 
 def _why(reason: int) -> str:
