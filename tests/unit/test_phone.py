@@ -32,7 +32,7 @@ def case(number: str, text: str, region: str | None, expected: str, why: str = "
         case("TC-004", "442079460123.0", "US", LONDON),
         case("TC-005", "'+12025550143", None, ANA),
         case("TC-005", " +12025550143", None, ANA),
-        case("TC-005", "\"'+12025550143\"", None, ANA),
+        case("TC-005", '"\'+12025550143"', None, ANA),
         case("TC-005", '="+12025550143"', None, ANA, "formula that keeps the plus"),
         case("TC-005", "\t+12025550143\r\n", None, ANA),
         case("TC-011", "12025550143", "US", ANA),
@@ -125,7 +125,14 @@ def test_what_is_no_number_is_refused_with_the_reason(text: str, region: str | N
 
 
 def test_ways_to_write_one_number_are_one_number() -> None:
-    written = ["+12025550143", "12025550143", "(202) 555-0143", "202.555.0143", "+1 202 555 0143 x9", "\u202a2025550143"]
+    written = [
+        "+12025550143",
+        "12025550143",
+        "(202) 555-0143",
+        "202.555.0143",
+        "+1 202 555 0143 x9",
+        "\u202a2025550143",
+    ]
     assert {normalize(text, "US") for text in written} == {ANA}
 
 
@@ -135,8 +142,7 @@ def test_ways_to_write_one_number_are_one_number() -> None:
 def test_any_text_is_a_number_that_may_be_dialled_or_refused(text: str, region: str | None) -> None:
     try:
         number = normalize(text, region)
-    except InvalidPhoneNumber as error:
-        assert str(error)
+    except InvalidPhoneNumber:
         return
     assert re.fullmatch(r"\+[1-9][0-9]{7,14}", number)
     assert phonenumbers.is_valid_number(phonenumbers.parse(number))

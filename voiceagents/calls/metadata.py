@@ -15,8 +15,11 @@ MAX_BYTES = 512 * 1024
 """LiveKit's limit for a metadata string, in bytes (livekit-server `limit.max_metadata_size` is at most this)."""
 
 _LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
-_OUTBOUND_ROOM = re.compile(r"^call-(\+?[1-9]\d{5,14})-.+$")
-_DID_ROOM = re.compile(r"^did-(\+?[1-9]\d{5,14})(?!\d)")
+_OUTBOUND_ROOM = re.compile(r"^call-(\+?[1-9][0-9]{5,14})-.+$")
+_DID_ROOM = re.compile(r"^did-(\+?[1-9][0-9]{5,14})(?!\d)")
+_LONGEST_IDENTIFIER = 200
+_LONGEST_NUMBER = 64
+_MOST_PROBLEMS = 10
 
 
 class MetadataError(ValueError):
@@ -114,19 +117,18 @@ def parse_job(raw: str | None) -> JobMetadata:
     phone_number: str | None = None
     if values.get("phone_number") is not None:
         # Present means outbound, whatever its type: a number that cannot be dialled is refused later, with
-        # its reason. It never falls through
-        # to an inbound assistant that would sit in the room alone.
-        phone_number = reader.text("phone_number") or ""
+        # its reason. It never falls through to an inbound assistant that would sit in the room alone.
+        phone_number = (reader.text("phone_number") or "")[:_LONGEST_NUMBER]
     return JobMetadata(
         phone_number=phone_number,
-        agent_id=reader.text("agentId") or None,
-        call_type=reader.text("callType") or None,
-        campaign_id=reader.text("campaignId") or None,
+        agent_id=reader.identifier("agentId"),
+        call_type=reader.identifier("callType"),
+        campaign_id=reader.identifier("campaignId"),
         contact_name=reader.text("contactName"),
         campaign_prompt=reader.text("campaignPrompt"),
-        outbound_trunk_id=reader.text("outbound_trunk_id") or None,
+        outbound_trunk_id=reader.identifier("outbound_trunk_id"),
         call_id=reader.uuid("callId"),
-        contact_id=reader.text("contactId") or None,
+        contact_id=reader.identifier("contactId"),
         attempt=reader.whole("attempt"),
         email=reader.text("email"),
         variables=reader.texts("variables"),
@@ -144,18 +146,14 @@ def parse_room(raw: str | None) -> RoomContext:
     except MetadataError as error:
         return RoomContext(problems=(f"room metadata ignored: {error}",))
     reader = _Reader(values)
-    contact_values: object = values.get("contactInfo")
-    if contact_values is not None and not isinstance(contact_values, dict):
-        reader.problems.append("contactInfo is not an object")
-        contact_values = {}
-    contact = _Reader(cast("dict[str, Any]", contact_values or {}))
+    contact = _Reader(reader.inner("contactInfo"))
     return RoomContext(
         campaign_prompt=reader.text("campaignPrompt") or "",
         contact_name=contact.text("name") or "",
         contact_email=contact.text("email") or "",
         contact_phone=contact.text("phone") or "",
-        assistant_id=reader.text("assistantId") or None,
-        campaign_id=reader.text("campaignId") or None,
+        assistant_id=reader.identifier("assistantId"),
+        campaign_id=reader.identifier("campaignId"),
         problems=tuple(reader.problems + contact.problems),
     )
 
@@ -210,9 +208,9 @@ def _object(raw: str | None) -> dict[str, Any]:
     size = len(raw.encode(errors="replace"))
     if size > MAX_BYTES:
         raise MetadataError(f"{size} bytes long, more than LiveKit's {MAX_BYTES}")
-    value: object = raw
+    value: object = raw.lstrip("\ufeff")
     # Encoded twice is a common slip of dispatchers (json.dumps of a string); more than that is no metadata.
-    for _ in range(2):
+    for inside_a_string in (False, True):
         if not isinstance(value, str):
             break
         try:
@@ -220,6 +218,8 @@ def _object(raw: str | None) -> dict[str, Any]:
         except RecursionError:
             raise MetadataError("nested too deep") from None
         except ValueError as error:
+            if inside_a_string:
+                break
             where = f"{error.msg} at character {error.pos}" if isinstance(error, json.JSONDecodeError) else str(error)
             raise MetadataError(f"not JSON: {where}") from None
     if not isinstance(value, dict):
@@ -246,16 +246,32 @@ class _Reader:
         self.problems.append(f"{key} is {_kind(value)}, not text: ignored")
         return None
 
-    def texts(self, key: str) -> dict[str, str]:
+    def identifier(self, key: str) -> str | None:
+        """Text that names something; blank names nothing, and no name is a whole page long."""
+        value = (self.text(key) or "").strip()
+        if len(value) > _LONGEST_IDENTIFIER:
+            self.problems.append(f"{key} is {len(value)} characters long: ignored")
+            return None
+        return value or None
+
+    def inner(self, key: str) -> dict[str, Any]:
+        """An object inside the object, which may have been encoded by itself."""
         value: object = self._values.get(key)
-        if value is None:
-            return {}
-        if not isinstance(value, dict):
+        if isinstance(value, str):
+            try:
+                return _object(value)
+            except MetadataError as error:
+                self.problems.append(f"{key} ignored: {error}")
+                return {}
+        if value is not None and not isinstance(value, dict):
             self.problems.append(f"{key} is {_kind(value)}, not an object: ignored")
             return {}
-        inner = _Reader(cast("dict[str, Any]", value))
+        return cast("dict[str, Any]", value or {})
+
+    def texts(self, key: str) -> dict[str, str]:
+        inner = _Reader(self.inner(key))
         found = {name: inner.text(name) for name in inner._values}
-        self.problems += [f"{key}.{problem}" for problem in inner.problems]
+        self.problems += [f"{key}.{problem[:100]}" for problem in inner.problems[:_MOST_PROBLEMS]]
         return {name: text for name, text in found.items() if text is not None}
 
     def whole(self, key: str) -> int | None:
@@ -275,8 +291,8 @@ class _Reader:
         return None
 
     def uuid(self, key: str) -> UUID | None:
-        value = self.text(key)
-        if not value:
+        value = self.identifier(key)
+        if value is None:
             return None
         try:
             return UUID(value)
