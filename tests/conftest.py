@@ -7,6 +7,8 @@ import pytest
 
 from voiceagents.lab import Lab
 
+pytest_plugins = ["tests.database"]
+
 
 @pytest.fixture(scope="session")
 async def lab(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lab]:
