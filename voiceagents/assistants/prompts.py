@@ -10,15 +10,38 @@ from collections.abc import Mapping
 NEUTRAL_NAME = "there"
 """Stands in for a name that we do not know: "Hi there, …"."""
 
-_NO_NAME = {"", "unknown", "null", "none", "n/a", "na", "-", "undefined"}
-_PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_][\w ]*?)\s*\}\}|\{\s*([A-Za-z_][\w ]*?)\s*\}")
+_NOTHING = {
+    "",
+    "unknown",
+    "null",
+    "none",
+    "nil",
+    "nan",
+    "n/a",
+    "na",
+    "#n/a",
+    "undefined",
+    "(none)",
+    "(unknown)",
+    "[object object]",
+}
+# Words and what joins them share no character, so that no text, however long and odd, takes more than one pass.
+_KEY = r"\s*([^\W\d]\w*(?:[ .\-]+\w+)*)\s*"
+_PLACEHOLDER = re.compile(rf"\{{\{{{_KEY}\}}\}}|\{{{_KEY}\}}")
 _LONGEST_NAME = 80
 
 
 def spoken_name(name: str | None) -> str:
     """The contact's name as it may be said aloud, or the neutral word where there is none."""
     plain = " ".join((name or "").split()).strip("\"'")[:_LONGEST_NAME].strip()
-    return NEUTRAL_NAME if plain.lower() in _NO_NAME else plain
+    # A number, dashes or a smiley in the name's column is nothing to call a person by.
+    return plain if _given(plain) and any(character.isalpha() for character in plain) else NEUTRAL_NAME
+
+
+def _given(value: str | None) -> str:
+    """The value, or nothing where it is one of the words that programs write for nothing."""
+    plain = (value or "").strip()
+    return "" if plain.lower() in _NOTHING else plain
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:
@@ -50,8 +73,8 @@ def contact_values(
     return {
         **(variables or {}),
         "name": spoken_name(name),
-        "email": (email or "").strip() or "your email",
-        "phone": (phone or "").strip() or "your phone number",
+        "email": _given(email) or "your email",
+        "phone": _given(phone) or "your phone number",
     }
 
 
@@ -103,8 +126,8 @@ This is an inbound call. Where it has to do with our campaign, follow this scrip
 
 CONTACT INFORMATION:
 - Name: {"Unknown" if known_name == NEUTRAL_NAME else known_name}
-- Email: {(email or "").strip() or "Not provided"}
-- Phone: {(phone or "").strip() or "Not provided"}
+- Email: {_given(email) or "Not provided"}
+- Phone: {_given(phone) or "Not provided"}
 """
 
 
