@@ -5,6 +5,7 @@ Pure decisions. The table of SIP statuses follows RFC 3261 section 21; which Liv
 LiveKit's SIP service.
 """
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -63,6 +64,10 @@ _REJECTED = {603, 607, 608}
 _INVALID = {404, 410, 484, 485, 604}
 _TRUNK = {401, 402, 403, 407}
 _CONGESTION = {429, 503}
+_GAVE_UP = ("canceled", "deadline_exceeded")
+_GAVE_UP_IN_WORDS = ("deadline exceeded", "request timed out")
+_MEDIA = {415, 488, 606}
+_STATUS_IN_WORDS = re.compile(r"\bsip status: ([3-6][0-9]{2})\b(?:: ?([^:\n]{1,100}))?")
 
 
 def of_sip_status(status: int, reason: str | None = None) -> Ending:
@@ -84,17 +89,22 @@ def of_sip_status(status: int, reason: str | None = None) -> Ending:
         return ending(Outcome.FAILED, "the carrier does not let this trunk place the call", EndedBy.CARRIER)
     if status in _CONGESTION:
         return ending(Outcome.CONGESTION, "the carrier takes no more calls now", EndedBy.CARRIER)
-    if status == 488:
+    if status in _MEDIA:
         return ending(Outcome.FAILED, "the carrier takes none of our audio codecs", EndedBy.CARRIER)
     return ending(Outcome.FAILED, "the carrier failed", EndedBy.CARRIER)
 
 
 def of_dial_failure(failure: DialFailure) -> Ending:
     """The ending of a call that was dialled, or meant to be, and not answered."""
-    if failure.sip_status is not None:
-        return of_sip_status(failure.sip_status, failure.sip_reason)
-    if failure.room_deleted:
+    status, reason = failure.sip_status, failure.sip_reason
+    if status is None and (told := _STATUS_IN_WORDS.search(failure.message)):
+        # Servers that send no metadata with the error still say the status in its text.
+        status, reason = int(told[1]), told[2]
+    # Our own cancellation comes back from the carrier as 487.
+    if failure.room_deleted and status in (None, 487):
         return Ending(Outcome.CANCELLED, "the call was cancelled while the phone rang", EndedBy.SYSTEM)
+    if status is not None:
+        return of_sip_status(status, reason)
     if failure.trouble in (Trouble.TIMEOUT, Trouble.CONNECTION):
         return Ending(
             Outcome.FAILED,
@@ -108,7 +118,7 @@ def of_dial_failure(failure: DialFailure) -> Ending:
     if "trunk does not exist" in failure.message:
         return Ending(Outcome.FAILED, f"the trunk does not exist in LiveKit ({failure.message})", EndedBy.SYSTEM)
     # The same ring-out comes back as canceled/408 or as failed_precondition/412 "context deadline exceeded".
-    if failure.code == "canceled" or "deadline exceeded" in failure.message or "request timed out" in failure.message:
+    if failure.code in _GAVE_UP or any(words in failure.message for words in _GAVE_UP_IN_WORDS):
         if failure.rang:
             return Ending(Outcome.NO_ANSWER, f"it rang for {failure.seconds:.0f} s, nobody answered", EndedBy.SYSTEM)
         if failure.seconds >= failure.ringing_timeout - 1:
@@ -118,7 +128,7 @@ def of_dial_failure(failure: DialFailure) -> Ending:
         return Ending(Outcome.CANCELLED, "the call was cancelled before it rang out", EndedBy.SYSTEM)
     if failure.code == "invalid_argument" and ("callee" in failure.message or "SipCallTo" in failure.message):
         return Ending(Outcome.INVALID_NUMBER, f"LiveKit refused the number ({failure.message})", EndedBy.SYSTEM)
-    if failure.code == "unavailable":
+    if failure.code in ("unavailable", "resource_exhausted"):
         return Ending(Outcome.NO_CAPACITY, f"LiveKit had no capacity ({failure.message})", EndedBy.SYSTEM)
     return Ending(Outcome.FAILED, f"LiveKit refused the call ({failure.code}: {failure.message})", EndedBy.SYSTEM)
 
