@@ -154,7 +154,7 @@ func (c *call) failed(err error, waiting bool) error {
 	case errors.As(err, &refused):
 		c.log.Info("call refused", "code", refused.code, "reason", refused.reason)
 		if refused.code == 480 && !waiting {
-			// LiveKit's service takes its time to leave the room after a 480 that no request waits for.
+			// As measured (once): who watches the room must not rely on learning of a 480 at once.
 			select {
 			case <-time.After(slowUnavailable):
 			case <-c.ctx.Done():
