@@ -58,6 +58,11 @@ def head() -> str:
     return revision
 
 
+def is_ours(name: str | None, kind: str, _parents: object) -> bool:
+    """Whether alembic looks after this table: the job tables are procrastinate's, which brings their definition."""
+    return not (kind == "table" and name is not None and name.startswith("procrastinate_"))
+
+
 def _config() -> Config:
     config = Config()
     # Config interpolates `%`, which a path may hold.

@@ -25,13 +25,15 @@ MODELS = (assistants, calls, campaigns)
 _CATALOG: dict[str, LiteralString] = {
     "columns": """
         SELECT table_name, column_name, data_type, character_maximum_length, is_nullable, column_default
-        FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'alembic_version'""",
+        FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'alembic_version' AND NOT starts_with(table_name, 'procrastinate_')""",
     "constraints": """
         SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
-        WHERE connamespace = 'public'::regnamespace AND conrelid::regclass::text <> 'alembic_version'""",
+        WHERE connamespace = 'public'::regnamespace AND conrelid::regclass::text <> 'alembic_version'
+        AND NOT starts_with(conrelid::regclass::text, 'procrastinate_')""",
     "indexes": """
         SELECT tablename, indexname, indexdef FROM pg_indexes
-        WHERE schemaname = 'public' AND tablename <> 'alembic_version'""",
+        WHERE schemaname = 'public' AND tablename <> 'alembic_version'
+        AND NOT starts_with(tablename, 'procrastinate_')""",
 }
 
 
@@ -58,7 +60,9 @@ def run_alembic(url: str, what: str, revision: str) -> None:
 @pytest.mark.both_postgres
 def test_autogenerate_finds_nothing_left_to_do(database_url: str) -> None:
     with create_engine(psycopg_url(database_url), poolclass=NullPool).connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_server_default": True})
+        context = MigrationContext.configure(
+            connection, opts={"compare_server_default": True, "include_name": schema.is_ours}
+        )
         assert compare_metadata(context, Base.metadata) == []
 
 

@@ -46,6 +46,10 @@ class Call(Base):
         ),
         Index("ix_calls_not_ended", "created_at", postgresql_where=sql("state <> 'ended'")),
         Index("ix_calls_created_at", sql("created_at DESC"), sql("id DESC")),
+        # What the engine asks: endings to follow up, attempts on a number, how a campaign has been doing lately.
+        Index("ix_calls_unsettled", "ended_at", postgresql_where=sql("state = 'ended' AND settled_at IS NULL")),
+        Index("ix_calls_dialed_number", "to_number", "dialing_at", postgresql_where=sql("dialing_at IS NOT NULL")),
+        Index("ix_calls_campaign_ended", "campaign_id", "ended_at"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -69,6 +73,8 @@ class Call(Base):
     ringing_at: Mapped[datetime | None]
     answered_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
+    settled_at: Mapped[datetime | None]
+    """When the campaign engine drew its conclusions from the ending."""
 
     outcome: Mapped[Outcome | None] = mapped_column(_word(Outcome, "outcome"))
     sip_status: Mapped[int | None]
@@ -130,6 +136,9 @@ class Worker(Base):
     id: Mapped[str] = mapped_column(primary_key=True)
     host: Mapped[str]
     pid: Mapped[int]
+    max_calls: Mapped[int] = mapped_column(server_default="0")
+    active_calls: Mapped[int] = mapped_column(server_default="0")
+    accepting: Mapped[bool] = mapped_column(server_default=sql("true"))
     started_at: Mapped[datetime] = mapped_column(server_default=func.now())
     seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
     stopped_at: Mapped[datetime | None]

@@ -1,40 +1,174 @@
-"""Whom we mean to call, and with which script: the tables of campaigns and contacts."""
+"""Whom we mean to call, with which script, and why each was called or not: campaigns, contacts, decisions, limits."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ForeignKey, UniqueConstraint, func, text
+from sqlalchemy import BigInteger, CheckConstraint, Enum, ForeignKey, Identity, Index, UniqueConstraint, func
+from sqlalchemy import text as sql
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from voiceagents.campaigns.states import CampaignState, ContactState, Verdict
 from voiceagents.db import Base
 
 
+def _words(kind: type[StrEnum]) -> list[str]:
+    return [word.value for word in kind]
+
+
+def _word(kind: type[StrEnum], name: str) -> Enum:
+    """A closed list of words kept as text with a CHECK, so that a new word is a plain migration."""
+    return Enum(kind, name=name, native_enum=False, create_constraint=True, length=32, values_callable=_words)
+
+
 class Campaign(Base):
-    """A script, an assistant, a trunk and a list of contacts."""
+    """A script, an assistant, a trunk, a calling window, a retry policy and a list of contacts.
+
+    Limits that are None do not apply.
+    """
 
     __tablename__ = "campaigns"
+    __table_args__ = (Index("ix_campaigns_running", "id", postgresql_where=sql("state IN ('scheduled', 'running')")),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     name: Mapped[str]
+    state: Mapped[CampaignState] = mapped_column(_word(CampaignState, "state"), server_default="draft")
     prompt: Mapped[str] = mapped_column(default="")
     assistant_id: Mapped[str | None] = mapped_column(ForeignKey("assistants.id", ondelete="SET NULL"))
-    trunk_id: Mapped[str | None]
+    trunk_id: Mapped[str | None] = mapped_column(index=True)
     default_region: Mapped[str | None]
+
+    # When
+    time_zone: Mapped[str] = mapped_column(server_default="UTC")
+    window: Mapped[dict[str, Any]] = mapped_column(server_default=sql("'{}'"))
+    holidays_of: Mapped[str | None]
+    blackout: Mapped[list[str]] = mapped_column(JSONB, server_default=sql("'[]'"))
+    starts_at: Mapped[datetime | None]
+    expires_at: Mapped[datetime | None]
+
+    # How many
+    max_concurrent: Mapped[int | None] = mapped_column(server_default="5")
+    calls_per_second: Mapped[float | None] = mapped_column(server_default="1")
+    priority: Mapped[int] = mapped_column(server_default="5")
+    daily_cap: Mapped[int | None]
+    attempts_per_day: Mapped[int | None] = mapped_column(server_default="2")
+    attempts_per_number: Mapped[int | None]
+    minimum_gap_seconds: Mapped[int] = mapped_column(server_default="3600")
+    retry: Mapped[dict[str, Any]] = mapped_column(server_default=sql("'{}'"))
+
+    # Kept by the engine
+    pause_cause: Mapped[str | None]
+    next_dial_at: Mapped[datetime | None]
+    wake_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
 
 
 class Contact(Base):
-    """One person in one campaign. A number stands once in a campaign, however it was written in the file."""
+    """One person in one campaign.
+
+    A number stands once in a campaign, however it was written in the file. `zones` are the time zones the person may be
+    in, joined by `|`; empty until they were looked up.
+    """
 
     __tablename__ = "contacts"
-    __table_args__ = (UniqueConstraint("campaign_id", "phone"),)
+    __table_args__ = (
+        UniqueConstraint("campaign_id", "phone"),
+        Index(
+            "ix_contacts_due", "campaign_id", "zones", "next_at", "position", postgresql_where=sql("state = 'waiting'")
+        ),
+        Index("ix_contacts_state", "campaign_id", "state"),
+    )
 
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4, server_default=sql("gen_random_uuid()"))
     campaign_id: Mapped[UUID] = mapped_column(ForeignKey("campaigns.id", ondelete="CASCADE"))
+    position: Mapped[int] = mapped_column(BigInteger, Identity())
     phone: Mapped[str]
-    name: Mapped[str] = mapped_column(default="")
-    email: Mapped[str] = mapped_column(default="")
+    name: Mapped[str] = mapped_column(default="", server_default="")
+    email: Mapped[str] = mapped_column(default="", server_default="")
     time_zone: Mapped[str | None]
-    variables: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))
+    variables: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=sql("'{}'"))
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    zones: Mapped[str] = mapped_column(server_default="")
+    state: Mapped[ContactState] = mapped_column(_word(ContactState, "state"), server_default="waiting")
+    next_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    dispatches: Mapped[int] = mapped_column(server_default="0")
+    """Calls made for the contact, those that never rang included: the attempt number in a call's id."""
+    call_id: Mapped[UUID | None] = mapped_column(index=True)
+    last_outcome: Mapped[str | None]
+    callback_at: Mapped[datetime | None]
+
+
+class DecisionRecord(Base):
+    """Why a contact was dialled, put off, skipped or finished: the rule, what it looked at, when, and when next."""
+
+    __tablename__ = "decisions"
+    __table_args__ = (Index("ix_decisions_contact", "contact_id", "at"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    campaign_id: Mapped[UUID] = mapped_column(ForeignKey("campaigns.id", ondelete="CASCADE"), index=True)
+    contact_id: Mapped[UUID | None] = mapped_column(ForeignKey("contacts.id", ondelete="CASCADE"))
+    call_id: Mapped[UUID | None]
+    at: Mapped[datetime] = mapped_column(server_default=func.now())
+    verdict: Mapped[Verdict] = mapped_column(_word(Verdict, "verdict"))
+    rule: Mapped[str]
+    words: Mapped[str]
+    inputs: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=sql("'{}'"))
+    next_at: Mapped[datetime | None]
+
+
+class DoNotCall(Base):
+    """A number that must not be called: by nobody, or by one campaign. Removing keeps the row, with its reason."""
+
+    __tablename__ = "do_not_call"
+    __table_args__ = (
+        Index(
+            "uq_do_not_call_listed",
+            "phone",
+            sql("coalesce(campaign_id, '00000000-0000-0000-0000-000000000000')"),
+            unique=True,
+            postgresql_where=sql("removed_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    phone: Mapped[str]
+    campaign_id: Mapped[UUID | None] = mapped_column(ForeignKey("campaigns.id", ondelete="CASCADE"))
+    reason: Mapped[str] = mapped_column(server_default="")
+    added_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    removed_at: Mapped[datetime | None]
+    removed_because: Mapped[str | None]
+
+
+class TrunkLimits(Base):
+    """What a LiveKit SIP trunk bears, and how it is doing. A trunk without a row has the defaults."""
+
+    __tablename__ = "trunk_limits"
+
+    trunk_id: Mapped[str] = mapped_column(primary_key=True)
+    max_concurrent: Mapped[int | None] = mapped_column(server_default="10")
+    calls_per_second: Mapped[float | None] = mapped_column(server_default="1")
+    next_dial_at: Mapped[datetime | None]
+    hold_until: Mapped[datetime | None]
+    hold_seconds: Mapped[float] = mapped_column(server_default="0")
+    hold_cause: Mapped[str | None]
+
+
+class Installation(Base):
+    """Limits of the whole installation: one row."""
+
+    __tablename__ = "installation"
+    __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    max_concurrent: Mapped[int | None] = mapped_column(server_default="50")
+    kept_for_inbound: Mapped[int] = mapped_column(server_default="1")
+    hold_until: Mapped[datetime | None]
+    hold_seconds: Mapped[float] = mapped_column(server_default="0")
+    hold_cause: Mapped[str | None]

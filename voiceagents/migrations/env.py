@@ -13,6 +13,7 @@ from voiceagents.assistants import models as assistants
 from voiceagents.calls import models as calls
 from voiceagents.campaigns import models as campaigns
 from voiceagents.db import Base, psycopg_url
+from voiceagents.schema import is_ours
 
 # A table is known once its module is imported: a module missing here would be a table to drop.
 MODELS = (assistants, calls, campaigns)
@@ -23,6 +24,7 @@ def _run(connection: Connection) -> None:
         connection=connection,
         target_metadata=Base.metadata,
         compare_server_default=True,
+        include_name=is_ours,
         transaction_per_migration=True,
     )
     with context.begin_transaction():
