@@ -38,7 +38,8 @@ _WRONG_NUMBER = _any(
     r"\b(there is|there'?s) (no one|nobody|no-one|no \w+)( here)? (by|with|of|called) (that|this)( name)?\b",
     r"\b(no one|nobody|no-one) (by|of|with|called) (that|this) name\b",
     r"\byou (have|'ve|must have|dialed|dialled|got|'ve got)\b.{0,20}\bwrong\b",
-    r"\b(i am|i'?m|this is) not \w+[,.!]? ?(you|wrong|there|$)",
+    # A name begins with a capital: "I am not interested" and "I'm not sure" deny nobody.
+    r"\b(i am|i'?m|this is) not (?-i:[A-Z])\w+[,.!]? ?(you|wrong|there|$)",
     r"\bnever heard of (him|her|them|that person|that name)\b",
     r"\b(does not|doesn'?t|no longer) (live|work)s? here\b",
 )
