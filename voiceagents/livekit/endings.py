@@ -23,67 +23,103 @@ def _any(*patterns: str) -> re.Pattern[str]:
     return re.compile("|".join(patterns), re.IGNORECASE)
 
 
+# Not an order to us: "why don't you call me again tomorrow", "they don't call me any more".
+_NOT_AN_ORDER = r"(?<!why )(?<!if you )(?<!\bi )(?<!we )(?<!they )(?<!he )"
 _OPT_OUT = _any(
-    r"\b(take|remove|delete|get) (me|my (number|name)|us)\b.{0,30}\b(list|database|records?|system)\b",
-    r"\b(take|get) me off\b",
-    r"\b(stop|quit) (calling|phoning|ringing|bothering|contacting|harassing)\b",
-    r"\b(do not|don'?t|never|please don'?t)( you)?( ever)? (call|phone|ring|contact|bother)( me| us| here| this number)?( again| any ?more)",
+    r"\b(take|remove|delete|get|strike|cross) (me|us|this (phone )?number|my (phone )?number|my (name|details|data))\b.{0,20}?\b(off|from|out of)\b.{0,30}\b(lists?|database|records?|system|files?)\b",
+    r"\b(take|get) (me|us|my number) off\b[\s.!,]*$",
+    r"\b(remove|delete) (me|my (phone )?number|my (name|details|data))\b[\s.!,]*(please|now)?[\s.!]*$",
+    r"(?<!n't )(?<!not )(?<!never )\b(stop|quit) (calling|phoning|bothering|contacting|harassing|ringing (me|us|here|this))\b",
+    _NOT_AN_ORDER
+    + r"\b(do not|don'?t|never|not)( you)?( ever)? (call|phone|ring|contact|bother)( me| us)?( here| (on |at )?(this|my) (phone )?number)?( back)?( ever)?( again| any ?more)\b(?! (until|till|before|today|tonight|tomorrow|this)\b)",
+    _NOT_AN_ORDER
+    + r"\b(do not|don'?t|never)( you)?( ever)? (call|phone|ring|contact|bother) (us|here|me|this (phone )?number|my (phone )?number)( here| (at|on) this number)?[\s.!]*(,|$)",
+    r"\b(do not|don'?t) want (you to (call|phone|contact)|to be (called|phoned|contacted)|to (get|receive) (\w+ ){0,2}calls|(\w+ ){0,2}calls)\b( me| us)?(?! (now|right|today|at|on)\b)",
     r"\bno more (calls|phone calls)\b",
-    r"\bunsubscribe\b",
+    r"\b(unsubscribe|opt(ing)? (me )?out)\b",
     r"\b(do[- ]not[- ]call|no[- ]call) (list|registry)\b",
     r"\blose (my|this) number\b",
 )
 _WRONG_NUMBER = _any(
-    r"\bwrong (number|person)\b",
-    r"\b(there is|there'?s) (no one|nobody|no-one|no \w+)( here)? (by|with|of|called) (that|this)( name)?\b",
-    r"\b(no one|nobody|no-one) (by|of|with|called) (that|this) name\b",
-    r"\byou (have|'ve|must have|dialed|dialled|got|'ve got)\b.{0,20}\bwrong\b",
-    # A name begins with a capital: "I am not interested" and "I'm not sure" deny nobody.
-    r"\b(i am|i'?m|this is) not (?-i:[A-Z])\w+[,.!]? ?(you|wrong|there|$)",
+    r"\bwrong (number|person|house|guy|man|woman|lady|family)\b(?! (of|on|in|to)\b)",
+    r"\b(no ?one|nobody|no-one)( here)? (by|with|of|called) (that|this)( name)?\b",
+    r"\byou('ve| have)? (mis-?dial|dial)l?ed (the )?wrong\b",
+    r"\b(i am|i'?m|this is) not (him|her|that person|who you)\b",
     r"\bnever heard of (him|her|them|that person|that name)\b",
     r"\b(does not|doesn'?t|no longer) (live|work)s? here\b",
 )
 _NOT_INTERESTED = _any(
-    r"\b(not|isn'?t|aren'?t|never) (at all |really |very |that )?interested\b",
-    r"\bno interest\b",
-    r"\b(no,? )?(thanks|thank you),? (but )?no\b",
-    r"\bno,? (thanks|thank you)\b",
-    r"\b(do not|don'?t) (want|need) (any|it|this|that|your|to buy|anything)\b",
-    r"\b(i'?ll|i will|i'?m going to|let me) pass\b",
-    r"\bplease (leave me alone|go away)\b",
+    r"\b(not|isn'?t|aren'?t|never|wouldn'?t be) ((at all|really|very|that|all|too|particularly) ){0,2}interested\b",
+    r"\b(have|got|'ve|absolutely|really) no interest\b(?! (rate|charge|payment|for)s?\b)",
+    r"\b(thanks|thank you),? (but )?no( thanks| thank you)?[\s.!]*$",
+    r"\bno,? (thanks|thank you)( very much| so much| anyway)?(?=[.!,]|$)",
+    r"\b(do not|don'?t) (want|need) (any of (it|this|that)|it|this|that|any|anything|to buy anything|one)( from you| at all| right now)?[\s,]*(thanks|thank you)?[\s.!]*$",
+    r"\b(i'?ll|i will|i'?m going to|i think i'?ll) pass( on (this|that|it))?( this time)?[\s,]*(thanks|thank you)?[\s.!]*$",
+    r"\b(leave me alone|go away)\b",
 )
+_LATER = r"(later|tomorrow|tonight|next|another|some other|in (a|an|the|\d|ten|five|two|half|one)|on (mon|tues|wednes|thurs|fri|satur|sun)day|(mon|tues|wednes|thurs|fri|satur|sun)day|this (afternoon|evening|week)|after|at|around|when|once|until|till)"
 _CALLBACK = _any(
-    r"\b(call|ring|phone|try)( me| us)?( back)?( again)? (later|tomorrow|tonight|next|another (time|day)|in (a|an|the|\d|ten|five|two|half)"
-    r"|on (mon|tues|wednes|thurs|fri|satur|sun)day|this (afternoon|evening)|after|at)\b",
-    r"\bcan you call( me)? back\b",
-    r"\b(not a good|a bad) (time|moment)\b",
-    r"\bi'?m (busy|driving|in a meeting)( right now| at the moment|)\b",
+    rf"\b(call|ring|phone|try) (me|us)( back)?( again)?( please)?( sometime)? {_LATER}\b",
+    rf"(?<!i'll )(?<!i will )(?<!i can )\b(call|ring|phone|try) (back|again)( again)?( please)?( sometime)? {_LATER}\b",
+    r"\b(can|could|would|will) you( please)? (call|ring|phone)( me| us)? (back|later|tomorrow|again)\b",
+    r"\b(call|ring|phone) (me|us) back\b",
+    r"(?<!i'll )(?<!i will )\bcall (later|tomorrow|tonight|next week)\b",
+    r"\b(not|isn'?t|not really) (a|the) (good|great|best|right) (time|moment)\b|\ba bad (time|moment)\b",
+    r"\bi('?m| am) ((a bit|kind of|really|very|just|quite) )?(busy|driving(?! an?\b)|in a meeting|in the middle of)\b",
 )
 _GOODBYE = _any(
-    r"\b(good ?bye|bye[- ]bye|bye|see you|have a (good|nice|great) (day|one|evening|weekend)|take care)\b[\s.!,]*$"
+    r"\b(good[- ]?bye|bye[- ]bye|bye|have a (good|nice|great|lovely) (day|one|evening|weekend|night))( now| for now| then)?[\s.!,]*$",
+    r"(?:^|[.,!;] *|\b(?:ok|okay|thanks|thank you|well|right|alright|so|and) )(i'll )?(see you|take care|talk to you)( (then|later|soon|tomorrow))?[\s.!,]*$",
 )
 _FAREWELL = _any(
-    r"\b(good ?bye|bye[- ]bye|bye( now)?|(have|enjoy) (a|the rest of your) [\w ]{0,20}(day|evening|weekend|night|one))\b[\s.!]*$"
+    r"\bgood[- ]?bye\b",
+    r"\bbye\b",
+    r"\b(auf wiedersehen|auf wiederhören|tschüss|au revoir|adi[oó]s|hasta luego|arrivederci|tot ziens|até logo)\b",
 )
+_SPOKEN_OF = _any(r"\b(before|until|instead of|without|not|if|when|once|\w+n't)\s+([\w']+\s+){0,3}(good[- ]?bye|bye)\b")
+_GOOD_WISHES = _any(
+    r"(?<!you )\b(have|enjoy) (a|the|your) ((very|really|most) )?((good|great|nice|lovely|wonderful|pleasant|beautiful|fantastic|blessed|safe|rest of your|rest of the)\b,? ?)+(day|evening|afternoon|morning|weekend|night|one|week|holidays?)( ahead)?\W*$",
+    r"^\W*(and )?take care\b[\w ,]{0,30}\W*$",
+)
+_SENTENCE_END = re.compile(r"(?<=[.!?…])\s+")
 
 
 def wish_of(text: str) -> Wish | None:
     """What the person's turn asks for, or None when it is just a turn of the conversation."""
-    text = text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    text = _plain(text)
+    # Who asks whether this is the wrong number, or says goodbye with a question, wants an answer.
+    stated = " ".join(sentence for sentence in _sentences(text) if not _is_question(sentence))
     short = len(text.split()) <= 12
     if _OPT_OUT.search(text):
         return Wish(Outcome.OPTED_OUT, ends_call=True)
-    if _WRONG_NUMBER.search(text):
+    if _WRONG_NUMBER.search(stated):
         return Wish(Outcome.WRONG_NUMBER, ends_call=True)
-    if _NOT_INTERESTED.search(text):
-        return Wish(Outcome.NOT_INTERESTED, ends_call=short)
+    if _NOT_INTERESTED.search(stated):
+        return Wish(Outcome.NOT_INTERESTED, ends_call=short and stated == text)
     if _CALLBACK.search(text):
         return Wish(Outcome.CALLBACK_REQUESTED, ends_call=False)
-    if short and _GOODBYE.search(text):
+    if short and stated == text and _GOODBYE.search(text):
         return Wish(Outcome.COMPLETED, ends_call=True)
     return None
 
 
 def is_farewell(text: str) -> bool:
     """True when the agent's words say goodbye at their end, so that the call ends once they are heard."""
-    return _FAREWELL.search(text.strip()) is not None
+    said = [sentence for sentence in _sentences(_plain(text)) if any(character.isalpha() for character in sentence)]
+    if not said or _is_question(said[-1]):
+        return False
+    # "Goodbye, Ana. Thank you for your time." ends with the goodbye too.
+    parting = any(_FAREWELL.search(sentence) and not _SPOKEN_OF.search(sentence) for sentence in said[-2:])
+    return parting or _GOOD_WISHES.search(said[-1]) is not None
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").split())
+
+
+def _sentences(text: str) -> list[str]:
+    return _SENTENCE_END.split(text)
+
+
+def _is_question(sentence: str) -> bool:
+    return sentence.rstrip("\"')* ").endswith("?")
