@@ -1,0 +1,97 @@
+"""Who picked up. A machine is hung up on, so a person must never be taken for one."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voiceagents.livekit.answering import AnsweredBy, answered_by
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.mark.parametrize(
+    "heard",
+    [
+        "The person you are calling is not available. Please leave a message after the tone.",  # TC-050
+        "Hi, this is John. Leave me a message and I'll get back to you.",
+        "Hi you've reached Ana Lopez please leave your name and number and I'll call you back",
+        "You have reached the voicemail of Bright Dental.",
+        "You've reached the voice mailbox of five five five",
+        "I can’t come to the phone right now, so please leave a message.",
+        "Sorry, I'm not able to take your call. Leave a short message after the beep.",
+        "I'm away from my desk, I'll get back to you as soon as I can.",
+        "Sorry I missed your call. I'll call you back as soon as possible.",
+        "No one is available to take your call.",
+        "At the tone, please record your message. When you have finished recording, you may hang up.",
+        "Your call has been forwarded to an automatic voice message system.",
+        "Your call has been forwarded to voicemail.",
+        "The Google subscriber you have called is not available.",
+        "The wireless customer you are calling is not available, please try again later.",
+        "The number you have dialed is not in service.",
+        "The subscriber you've dialled cannot be reached.",
+        "the person you're trying to reach has a voice mail box that has not been set up yet",
+        "The mailbox is full and cannot accept any messages at this time. Goodbye.",
+        "Voicemail for 202 555 0143",
+        "To leave a voice message press one or just wait for the tone",
+        "please leave us a\nmessage",
+    ],
+)
+def test_a_recording_is_a_voicemail(heard: str) -> None:
+    assert answered_by(heard) is AnsweredBy.VOICEMAIL
+
+
+@pytest.mark.parametrize(
+    "heard",
+    [
+        "If you record your name and reason for calling, I'll see if this person is available.",
+        "Hi, the person you're calling is using a screening service from Google, and will get a copy.",
+        "Go ahead and say your name and why you're calling.",
+        "Please state your name and the reason for your call.",
+        "Hold on while I see if they're available.",
+    ],
+)
+def test_a_call_screener_is_told_apart_from_a_voicemail(heard: str) -> None:
+    assert answered_by(heard) is AnsweredBy.SCREENING
+
+
+@pytest.mark.parametrize(
+    "heard",
+    [
+        "",
+        "Hello?",
+        "Hello, who is this?",
+        "Yes, Ana speaking.",
+        "Bright Dental, how can I help you?",
+        "You've reached Bright Dental, good morning.",
+        "She is not available right now, can I take a message?",
+        "She's out. Would you like to leave a message?",
+        "He can't come to the phone, who's calling?",
+        "I can't take your call right now, I'm driving.",
+        "I'm not available right now, try the office number.",
+        "He is not available, do you want him to call you back?",
+        "Hi, I got your voicemail, thanks for calling.",
+        "I left you a voicemail for Tuesday",
+        "Can I leave a message for Ana?",
+        "I'd leave a message if I were you",
+        "You can leave a message with me.",
+        "My mailbox, no, my letter box was open",
+        "I was just about to call the number you sent me.",
+        "Is that the person you mentioned?",
+        "Your name and why you're calling, please, I did not hear it",
+    ],
+)
+def test_without_a_sure_sign_it_is_a_person(heard: str) -> None:
+    assert answered_by(heard) is AnsweredBy.PERSON
+
+
+def test_the_verdict_comes_as_soon_as_enough_was_heard() -> None:
+    greeting = "Hi, this is Ana. I can't come to the phone right now. Please leave a message."
+    verdicts = [answered_by(greeting[:length]) for length in range(len(greeting) + 1)]
+    assert verdicts[0] is AnsweredBy.PERSON
+    assert verdicts[-1] is AnsweredBy.VOICEMAIL
+    assert verdicts == sorted(verdicts)
+
+
+@given(st.text() | st.text(alphabet="leave a message after the tone'"))
+def test_anything_heard_can_be_judged(heard: str) -> None:
+    assert answered_by(heard) in AnsweredBy
