@@ -190,7 +190,7 @@ func (m *media) hear(packet *rtp.Packet, decoders map[uint8]audioDecoder) {
 		decode = format.decoder()
 		decoders[packet.PayloadType] = decode
 	}
-	if err := m.up.push(decode(packet.Payload), format.rate, packet.SSRC, packet.Timestamp, time.Now()); err != nil {
+	if err := m.up.push(decode(packet.Payload), format.rate, packet.SSRC, packet.Timestamp, packet.Marker, time.Now()); err != nil {
 		m.log.Debug("phone audio dropped", "error", err)
 	}
 }

@@ -60,7 +60,7 @@ func TestTheUplinkKeepsThePhonesTiming(t *testing.T) {
 	up := newUplink(out)
 	now := time.Now()
 	push := func(timestamp uint32, samples int, at time.Duration) {
-		if err := up.push(make([]int16, samples), 8000, 1, timestamp, now.Add(at)); err != nil {
+		if err := up.push(make([]int16, samples), 8000, 1, timestamp, false, now.Add(at)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -83,11 +83,28 @@ func TestTheUplinkKeepsThePhonesTiming(t *testing.T) {
 	}
 }
 
+func TestAPhonesClockMayStandStillWhileItIsSilent(t *testing.T) {
+	out := &tape{}
+	up := newUplink(out)
+	now := time.Now()
+	for i, at := range []time.Duration{0, 20 * time.Millisecond, 520 * time.Millisecond, 540 * time.Millisecond} {
+		if err := up.push(make([]int16, 160), 8000, 1, uint32(i*160), i == 2, now.Add(at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if step := out.packets[2].Timestamp - out.packets[1].Timestamp; step < 24000 || step > 25000 {
+		t.Errorf("half a second of silence counts as %d", step)
+	}
+	if step := out.packets[3].Timestamp - out.packets[2].Timestamp; step != opusFrame {
+		t.Errorf("after it, a packet counts as %d", step)
+	}
+}
+
 func TestTheUplinkCutsAnyPacketLengthIntoFrames(t *testing.T) {
 	out := &tape{}
 	up := newUplink(out)
 	for i := range 10 { // 30 ms each
-		if err := up.push(make([]int16, 240), 8000, 1, uint32(i*240), time.Now()); err != nil {
+		if err := up.push(make([]int16, 240), 8000, 1, uint32(i*240), false, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -101,7 +118,7 @@ func TestTheUplinkStandsAPhoneWhoseTimestampsJump(t *testing.T) {
 	up := newUplink(out)
 	now := time.Now()
 	for i, timestamp := range []uint32{0, 160, 4000000000, 4000000160, 5, 165} {
-		if err := up.push(make([]int16, 160), 8000, 1, timestamp, now.Add(time.Duration(i)*frameDuration)); err != nil {
+		if err := up.push(make([]int16, 160), 8000, 1, timestamp, false, now.Add(time.Duration(i)*frameDuration)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -70,7 +70,7 @@ func (m *media) playUp(tone *ringback) (stop func()) {
 				for i := range frame {
 					frame[i] = tone.next()
 				}
-				if err := m.up.push(frame, rtpClock, stream, timestamp, now); err != nil {
+				if err := m.up.push(frame, rtpClock, stream, timestamp, false, now); err != nil {
 					m.log.Debug("ringing tone", "error", err)
 				}
 				timestamp += uint32(rtpFrame)

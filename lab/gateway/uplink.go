@@ -16,7 +16,8 @@ const (
 	clockRatio  = opusClock / rtpClock
 	opusFrame   = opusClock / framesASecond
 	opusBitrate = 32000
-	mostSkew    = time.Second // between the phone's timestamps and the wall clock, before we stop believing them
+	mostSkew    = time.Second            // between the phone's timestamps and the wall clock, before we stop believing them
+	shortPause  = 100 * time.Millisecond // a packet that starts speech after more than this may belong to a clock that stood still
 	silentLevel = uint8(127)
 )
 
@@ -45,14 +46,14 @@ type uplink struct {
 
 func newUplink(out trackWriter) *uplink { return &uplink{out: out} }
 
-// push takes PCM that begins at the given RTP timestamp (8 kHz clock) of the given source.
-func (u *uplink) push(pcm []int16, rate int, source, timestamp uint32, now time.Time) error {
+// push takes PCM that begins at the given RTP timestamp (8 kHz clock) of the given source. A marker starts speech.
+func (u *uplink) push(pcm []int16, rate int, source, timestamp uint32, marker bool, now time.Time) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if err := u.prepare(rate); err != nil {
 		return err
 	}
-	u.align(source, timestamp, now)
+	u.align(source, timestamp, marker, now)
 	u.pending = append(u.pending, pcm...)
 	u.expected = timestamp + uint32(len(pcm)*rtpClock/rate)
 	u.lastAt = now
@@ -82,12 +83,14 @@ func (u *uplink) prepare(rate int) error {
 }
 
 // align moves our clock on to where the phone's next samples belong.
-func (u *uplink) align(source, timestamp uint32, now time.Time) {
+func (u *uplink) align(source, timestamp uint32, marker bool, now time.Time) {
 	gap := timestamp - u.expected
-	if u.started && source == u.source && gap == 0 {
+	elapsed := now.Sub(u.lastAt)
+	// Some phones stop their clock while they say nothing.
+	paused := elapsed > mostSkew || (marker && elapsed > shortPause)
+	if u.started && source == u.source && gap == 0 && !paused {
 		return
 	}
-	elapsed := now.Sub(u.lastAt)
 	passed := uint32(elapsed.Seconds()*opusClock) / opusFrame * opusFrame
 	if u.started {
 		claimed := time.Duration(int32(gap)) * time.Second / rtpClock

@@ -94,6 +94,7 @@ class PhoneAudio(asyncio.DatagramProtocol):
         self._ssrc = secrets.randbits(32)
         self._sequence = secrets.randbits(15)
         self._timestamp = secrets.randbits(31)
+        self._asleep = time.monotonic()
         self._transport: asyncio.DatagramTransport | None = None
 
     @classmethod
@@ -146,11 +147,22 @@ class PhoneAudio(asyncio.DatagramProtocol):
         ]
         return np.concatenate(frames).astype(np.int16) if frames else np.zeros(0, np.int16)
 
+    def first_loud(self, codec: Codec, since: float, threshold: int = 2000) -> float | None:
+        """When the first packet came that holds something loud."""
+        decoder = av.CodecContext.create(codec.decoder, "r")
+        decoder.sample_rate, decoder.layout = codec.rate, "mono"
+        for p in self.received:
+            if p.payload_type == codec.payload:
+                frames = decoder.decode(av.Packet(p.payload))
+                if p.at >= since and any(np.abs(f.to_ndarray().astype(np.int32)).max() > threshold for f in frames):
+                    return p.at
+        return None
+
     async def say(self, sound: Pcm, codec: Codec, to: Address) -> float:
         """Send a sound at its own pace; answers when its first packet left."""
         encoder = av.CodecContext.create(codec.encoder, "w")
         encoder.sample_rate, encoder.layout, encoder.format = codec.rate, "mono", "s16"
-        start = time.monotonic()
+        start = self._wake()
         for number, begin in enumerate(range(0, len(sound) - codec.frame + 1, codec.frame)):
             frame = av.AudioFrame.from_ndarray(sound[begin : begin + codec.frame].reshape(1, -1), "s16", "mono")
             frame.sample_rate = codec.rate
@@ -158,11 +170,13 @@ class PhoneAudio(asyncio.DatagramProtocol):
             for packet in encoder.encode(frame):
                 self._send(bytes(packet), codec.payload, to, marker=number == 0)
                 self._timestamp += FRAME_TICKS
+                self._asleep += FRAME_S
         return start
 
     async def press(self, key: str, to: Address, *, frames: int = 5) -> None:
         """Press a key: all packets carry the time of its start, the last is sent three times."""
-        start, timestamp = time.monotonic(), self._timestamp
+        start = self._wake()
+        timestamp = self._timestamp
         for number in range(1, frames + 1):
             last = number == frames
             event = bytes([KEYS.index(key), 0x8A if last else 0x0A]) + (number * FRAME_TICKS).to_bytes(2, "big")
@@ -170,6 +184,14 @@ class PhoneAudio(asyncio.DatagramProtocol):
             for _ in range(3 if last else 1):
                 self._send(event, EVENT_PAYLOAD, to, marker=number == 1, timestamp=timestamp)
         self._timestamp += frames * FRAME_TICKS
+        self._asleep += frames * FRAME_S
+
+    def _wake(self) -> float:
+        """The clock of RTP goes on while nothing is said."""
+        now = time.monotonic()
+        self._timestamp += round((now - self._asleep) * CLOCK)
+        self._asleep = now
+        return now
 
     def _send(self, payload: bytes, kind: int, to: Address, *, marker: bool, timestamp: int | None = None) -> None:
         at = self._timestamp if timestamp is None else timestamp
@@ -198,9 +220,3 @@ def share_of(hz: float, sound: Pcm, rate: int) -> float:
     spectrum = np.abs(np.fft.rfft(sound * np.hanning(len(sound)))) ** 2
     near = np.abs(np.fft.rfftfreq(len(sound), 1 / rate) - hz) < 30
     return float(spectrum[near].sum() / max(spectrum.sum(), 1e-9))
-
-
-def loud_at(sound: Pcm, rate: int, threshold: int = 2000) -> float | None:
-    """When a sound first becomes loud, in seconds from its start."""
-    loud = np.flatnonzero(np.abs(sound.astype(np.int32)) > threshold)
-    return float(loud[0] / rate) if len(loud) else None
