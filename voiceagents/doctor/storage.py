@@ -1,0 +1,37 @@
+"""Is the database there, and do its tables fit?"""
+
+import asyncio
+
+import psycopg
+
+from voiceagents import schema, storage
+from voiceagents.db import DatabaseProblem
+from voiceagents.doctor.findings import Finding, broken, good, unknown
+from voiceagents.settings import Settings
+
+
+async def database(settings: Settings) -> tuple[Finding, str | None]:
+    """The finding, and the address of a database whose tables can be read."""
+    subject = "database"
+    try:
+        url = await asyncio.to_thread(storage.database_url, settings)
+        revision = await asyncio.to_thread(schema.current, url)
+    except (DatabaseProblem, psycopg.Error) as error:
+        said, _, mend = str(error).partition("\n")
+        return broken(subject, said, mend or "set DATABASE_URL, or mend what the message names"), None
+    place = "embedded PostgreSQL in the data folder" if settings.database_url is None else "PostgreSQL by DATABASE_URL"
+    finding = fits(place, revision, schema.head())
+    return finding, url if revision == schema.head() else None
+
+
+def fits(place: str, revision: str | None, expected: str) -> Finding:
+    """What the tables' revision means."""
+    if revision == expected:
+        return good("database", f"{place}, its tables fit (revision {revision})")
+    if revision is None:
+        return unknown("database", f"{place}, without tables", "the first start of anything makes them")
+    return unknown(
+        "database",
+        f"{place}, tables at revision {revision}, {expected} is expected",
+        "the next start of anything brings them up to date, or says why not",
+    )
