@@ -5,20 +5,22 @@ States only move forward, the first ending stands, and every write may come twic
 came through.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, literal, select, update
+from sqlalchemy import case, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from voiceagents.calls.models import Call, CallEvent, Turn
+from voiceagents.calls.outcomes import Ending
 from voiceagents.calls.records import CallEnded, CallOpened, Fact, Happened, StateReached, TurnSpoken
-from voiceagents.calls.states import CallState
+from voiceagents.calls.states import CallState, EndedBy, Outcome
 
 _TIME_OF = {
     CallState.DISPATCHED: Call.dispatched_at,
@@ -41,6 +43,20 @@ class Claim(StrEnum):
 
     NUMBER_BUSY = "number_busy"
     """Another call of ours is ringing or talking on this number."""
+
+
+@dataclass(frozen=True)
+class Objection:
+    """Why a call must not be dialled after all; the call has ended with these words."""
+
+    words: str
+
+
+Gate = Callable[[AsyncSession, UUID, str], Awaitable[Objection | None]]
+"""Asked with call and number inside the claim's transaction: the last word on whether this may be dialled now."""
+
+ENDED_CHANNEL = "voiceagents_call_ended"
+"""PostgreSQL notifies on this channel when a call has ended (payload: its id)."""
 
 
 async def open_call(session: AsyncSession, opened: CallOpened) -> bool:
@@ -67,17 +83,34 @@ async def open_call(session: AsyncSession, opened: CallOpened) -> bool:
 
 
 async def claim(
-    session: AsyncSession, call_id: UUID, *, room_name: str, to_number: str, trunk_id: str, worker_id: str, at: datetime
-) -> Claim:
+    session: AsyncSession,
+    call_id: UUID,
+    *,
+    room_name: str,
+    to_number: str,
+    trunk_id: str,
+    worker_id: str,
+    at: datetime,
+    gate: Gate | None = None,
+) -> Claim | Objection:
     """Takes the one right to dial this call: `queued` or `dispatched` becomes `dialing`, for exactly one caller,
     ever.
 
     The row must exist. Two unique indexes stand behind it: one call at a time in a room, one outbound call at a time
-    on a number.
+    on a number. A gate that objects ends the call.
     """
+    not_dialed = select(Call.id).where(Call.id == call_id, Call.state.in_([CallState.QUEUED, CallState.DISPATCHED]))
+    if await session.scalar(not_dialed.with_for_update()) is None:
+        return Claim.TAKEN
+    if gate is not None and (objection := await gate(session, call_id, to_number)) is not None:
+        words = f"not dialled: {objection.words}"
+        ended = Ending(Outcome.CANCELLED, words, EndedBy.SYSTEM)
+        await session.flush()
+        await end(session, CallEnded.of(call_id, ended, at))
+        return objection
     statement = (
         update(Call)
-        .where(Call.id == call_id, Call.state.in_([CallState.QUEUED, CallState.DISPATCHED]))
+        .where(Call.id == call_id)
         .values(
             state=CallState.DIALING,
             dialing_at=at,
@@ -87,14 +120,13 @@ async def claim(
             trunk_id=trunk_id,
             worker_id=worker_id,
         )
-        .returning(Call.id)
     )
     try:
         async with session.begin_nested():
-            taken = (await session.execute(statement)).scalar_one_or_none()
+            await session.execute(statement)
     except IntegrityError as error:
         return Claim.NUMBER_BUSY if "uq_calls_number_underway" in str(error.orig) else Claim.ROOM_BUSY
-    return Claim.GRANTED if taken is not None else Claim.TAKEN
+    return Claim.GRANTED
 
 
 async def refuse(session: AsyncSession, opened: CallOpened, ended: CallEnded) -> bool:
@@ -147,17 +179,23 @@ async def end(session: AsyncSession, ended: CallEnded) -> bool:
         )
         .returning(Call.id)
     )
-    return (await session.execute(statement)).scalar_one_or_none() is not None
+    if (await session.execute(statement)).scalar_one_or_none() is None:
+        return False
+    await session.execute(select(func.pg_notify(ENDED_CHANNEL, str(ended.call_id))))
+    return True
 
 
 async def _advance(session: AsyncSession, fact: StateReached) -> None:
     time = _TIME_OF[fact.state]
     earlier = [state for state in CallState if state.rank < fact.state.rank]
-    kept = {
-        name: func.coalesce(getattr(Call, name), value)
-        for name, value in (("sip_call_id", fact.sip_call_id), ("from_number", fact.from_number))
-        if value
-    }
+    kept: dict[str, Any] = {}
+    if fact.from_number:
+        kept["from_number"] = func.coalesce(Call.from_number, fact.from_number)
+    if fact.sip_call_id:
+        # Until the answer only LiveKit's own id is known; from then on the SIP Call-ID, which the carrier knows too.
+        kept["sip_call_id"] = case(
+            (Call.sip_call_id.is_(None) | Call.state.in_(earlier), fact.sip_call_id), else_=Call.sip_call_id
+        )
     await session.execute(
         update(Call)
         .where(Call.id == fact.call_id, time.is_(None))

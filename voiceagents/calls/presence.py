@@ -3,6 +3,7 @@
 Times are the database's own, so that the clocks of several machines do not matter.
 """
 
+from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy import func, select, update
@@ -18,12 +19,42 @@ SILENT = 6.0
 """Seconds without one after which a worker counts as dead."""
 
 
-async def beat(session: AsyncSession, worker_id: str, host: str, pid: int) -> None:
-    """One sign of life."""
-    statement = insert(Worker).values(id=worker_id, host=host, pid=pid)
+async def beat(
+    session: AsyncSession, worker_id: str, host: str, pid: int, *, max_calls: int, active_calls: int, accepting: bool
+) -> None:
+    """One sign of life, with the room that is left."""
+    load = {"max_calls": max_calls, "active_calls": active_calls, "accepting": accepting}
+    statement = insert(Worker).values(id=worker_id, host=host, pid=pid, **load)
     await session.execute(
-        statement.on_conflict_do_update(index_elements=[Worker.id], set_={"seen_at": func.now(), "stopped_at": None})
+        statement.on_conflict_do_update(
+            index_elements=[Worker.id], set_={"seen_at": func.now(), "stopped_at": None, **load}
+        )
     )
+
+
+@dataclass(frozen=True)
+class Places:
+    """Calls that the living agent processes can hold together."""
+
+    total: int
+    used: int
+
+    @property
+    def free(self) -> int:
+        return max(0, self.total - self.used)
+
+
+async def places(session: AsyncSession) -> Places:
+    """The room in all agent processes that live and take calls."""
+    recent = func.now() - timedelta(seconds=SILENT)
+    row = (
+        await session.execute(
+            select(func.coalesce(func.sum(Worker.max_calls), 0), func.coalesce(func.sum(Worker.active_calls), 0)).where(
+                Worker.stopped_at.is_(None), Worker.seen_at > recent, Worker.accepting
+            )
+        )
+    ).one()
+    return Places(int(row[0]), int(row[1]))
 
 
 async def leave(session: AsyncSession, worker_id: str) -> None:

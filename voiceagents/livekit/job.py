@@ -17,6 +17,7 @@ from livekit.agents import JobContext
 from livekit.agents.vad import VAD
 
 from voiceagents import logs
+from voiceagents.calls.history import Gate
 from voiceagents.calls.outcomes import Ending
 from voiceagents.calls.recorder import Recorder
 from voiceagents.calls.records import CallEnded
@@ -49,6 +50,10 @@ class LiveCalls:
             with self._lock:
                 self._controls.discard(control)
 
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._controls)
+
     def end_all(self, cause: str) -> None:
         """Ends every live call, from any thread."""
         with self._lock:
@@ -67,6 +72,7 @@ class WorkerContext:
     vad: VAD
     speech: SpeechEndpoint
     worker_id: str
+    gate: Gate | None = None
     live: LiveCalls = field(default_factory=LiveCalls)
 
 

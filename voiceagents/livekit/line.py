@@ -6,6 +6,7 @@ Turns what LiveKit reports about the phone in the room into the states and the e
 import asyncio
 import logging
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -49,10 +50,10 @@ class Line:
         self._since = time.monotonic()
         self.identity: str | None = None
         self.rang = False
-        self.room_gone = False
         self.answered_at: datetime | None = None
         self._active = asyncio.Event()
         self._there = asyncio.Event()
+        self._room_gone = asyncio.Event()
         for event, handler in self._handlers():
             room.on(event, handler)  # pyright: ignore[reportUnknownMemberType]
         for participant in room.remote_participants.values():
@@ -72,6 +73,13 @@ class Line:
         """True once somebody has answered; False when that is not so after `seconds` or the call has ended."""
         await self._first(self._active, seconds)
         return self._active.is_set() and not self._control.ended.done()
+
+    async def room_gone(self, seconds: float = 0.0) -> bool:
+        """True when the room was taken away from us, now or within `seconds`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._room_gone.wait()
+        return self._room_gone.is_set()
 
     async def _first(self, event: asyncio.Event, seconds: float) -> None:
         waiting = asyncio.ensure_future(event.wait())
@@ -143,7 +151,7 @@ class Line:
             self._end(Outcome.COMPLETED, "the person hung up", EndedBy.PERSON)
 
     def _on_room_gone(self, reason: Any) -> None:
-        self.room_gone = True
+        self._room_gone.set()
         if reason == rtc.DisconnectReason.ROOM_DELETED:
             if self._active.is_set():
                 self._end(Outcome.COMPLETED, "somebody deleted the room", EndedBy.SYSTEM)

@@ -9,7 +9,7 @@ if sys.path and sys.path[0] == _HERE:
     sys.path[0] = str(Path(_HERE).parent.parent)
 
 try:
-    from voiceagents.livekit.worker import main
+    from voiceagents.agent import main
 except ModuleNotFoundError as missing:
     sys.exit(
         f"{missing.name} is not installed for {sys.executable}.\n"

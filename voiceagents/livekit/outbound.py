@@ -15,7 +15,7 @@ from uuid import UUID
 from livekit import api
 from livekit.agents import Agent
 
-from voiceagents import logs, phone
+from voiceagents import clock, logs, phone
 from voiceagents.assistants import resolver
 from voiceagents.assistants.prompts import build_campaign_outbound_instructions, contact_values, outbound_greeting
 from voiceagents.calls import history, outcomes
@@ -34,6 +34,9 @@ log = logging.getLogger("voiceagents.outbound")
 
 _ANSWER_SEEN = 5.0
 """Seconds within which the phone must be in the room, active, after LiveKit said that it was answered."""
+
+_ROOM_END_SEEN = 0.5
+"""Seconds within which we hear that our room was deleted, after the dial in it was given up."""
 
 
 async def run(job: Job, metadata: JobMetadata, context: RoomContext) -> None:
@@ -99,7 +102,7 @@ async def _claimed(job: Job, opened: CallOpened, number: str, trunk_id: str) -> 
     """
     call_id = opened.call_id
 
-    async def claim(session: history.AsyncSession) -> Claim:
+    async def claim(session: history.AsyncSession) -> Claim | history.Objection:
         await history.open_call(session, opened)
         return await history.claim(
             session,
@@ -108,7 +111,8 @@ async def _claimed(job: Job, opened: CallOpened, number: str, trunk_id: str) -> 
             to_number=number,
             trunk_id=trunk_id,
             worker_id=job.worker.worker_id,
-            at=datetime.now(UTC),
+            at=clock.now(),
+            gate=job.worker.gate,
         )
 
     try:
@@ -120,6 +124,10 @@ async def _claimed(job: Job, opened: CallOpened, number: str, trunk_id: str) -> 
         return False
     if answer is Claim.GRANTED:
         return True
+    if isinstance(answer, history.Objection):
+        _log_failure(number, Ending(Outcome.CANCELLED, f"not dialled: {answer.words}", EndedBy.SYSTEM))
+        await job.delete_room_if_unused()
+        return False
     log.warning("SECOND_DISPATCH_REFUSED | room=%s | claim=%s", logs.room(job.room_name), answer.value)
     if answer is Claim.TAKEN:
         job.worker.recorder.write(_second_dispatch(call_id, "the call had been dialled already"))
@@ -280,9 +288,12 @@ async def _dial(job: Job, line: Line, number: str, trunk_id: str, name: str) -> 
         if error.failure.trouble in (Trouble.TIMEOUT, Trouble.CONNECTION):
             # The phone may still be ringing: it must not be picked up with nobody there.
             await sip.delete_room(job.livekit, job.room_name)
-        if job.control.ended.done() and not line.room_gone:
+        # A room that was deleted and a phone that rang out come back as the same error, and the one on the room's end
+        # may come a moment later.
+        room_gone = await line.room_gone(_ROOM_END_SEEN if error.failure.code == "canceled" else 0)
+        if job.control.ended.done() and not room_gone:
             return job.control.ended.result()
-        return outcomes.of_dial_failure(replace(error.failure, rang=line.rang, room_deleted=line.room_gone))
+        return outcomes.of_dial_failure(replace(error.failure, rang=line.rang, room_deleted=room_gone))
     finally:
         dialling.cancel()
         with suppress(asyncio.CancelledError, sip.NotAnswered):

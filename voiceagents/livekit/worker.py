@@ -7,10 +7,12 @@ One entry point for all calls: job metadata with a `phone_number` means outbound
 import asyncio
 import itertools
 import logging
+import math
 import os
 import signal
 import socket
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from uuid import uuid4
 
@@ -18,10 +20,12 @@ from livekit.agents import AgentServer, JobContext, JobExecutorType, JobProcess
 
 from voiceagents import logs, storage
 from voiceagents.calls import presence, watcher
+from voiceagents.calls.history import Gate
 from voiceagents.calls.metadata import JobMetadata, MetadataError, is_outbound_room, parse_job, parse_room
 from voiceagents.calls.recorder import HistoryUnavailable, Recorder
 from voiceagents.db import DatabaseProblem
 from voiceagents.livekit import inbound, outbound, sip, speech
+from voiceagents.livekit.capacity import Capacity
 from voiceagents.livekit.conversation import CallControl
 from voiceagents.livekit.job import Job, WorkerContext
 from voiceagents.settings import Settings, SettingsError, load
@@ -32,7 +36,14 @@ _WORKER_ID = "VOICEAGENTS_WORKER_ID"
 
 _dispatches = itertools.count(1)
 _context: WorkerContext | None = None
+_gate: Gate | None = None
 _context_lock = threading.Lock()
+
+
+def set_gate(gate: Gate) -> None:
+    """Asks `gate` before every dial of this process. Call before the first job."""
+    global _gate
+    _gate = gate
 
 
 def worker_context() -> WorkerContext:
@@ -54,10 +65,12 @@ def _make_context(settings: Settings) -> WorkerContext:
         vad=speech.load_vad(),
         speech=speech.endpoint(settings),
         worker_id=os.environ[_WORKER_ID],
+        gate=_gate,
     )
 
 
-def _prewarm(_: JobProcess) -> None:
+def prewarm(_: JobProcess) -> None:
+    """Makes a job process ready before it gets its first call."""
     settings = load()
     if settings.agent_job_executor == "process":
         logs.configure(level=settings.log_level, log_pii=settings.log_pii)
@@ -113,19 +126,18 @@ async def _route(job: Job) -> None:
         await inbound.run(job, metadata, context)
 
 
-def build_server(settings: Settings) -> AgentServer:
+def build_server(settings: Settings, prepare: Callable[[JobProcess], None] = prewarm) -> AgentServer:
     """The LiveKit worker with our one entry point."""
     access = settings.livekit
-    capacity = settings.agent_max_calls
+    capacity = Capacity(settings.agent_max_calls)
     server = AgentServer(
         ws_url=access.url,
         api_key=access.api_key,
         api_secret=access.api_secret.get_secret_value(),
         job_executor_type=JobExecutorType(settings.agent_job_executor),
-        setup_fnc=_prewarm,
-        # A hard limit on calls: the load is the share of places taken, and a full worker is offered nothing more.
-        load_fnc=lambda server: len(server.active_jobs) / capacity,
-        load_threshold=1.0 - 0.5 / capacity,
+        setup_fnc=prepare,
+        load_fnc=capacity.load,
+        load_threshold=math.inf,  # whether one more call fits is for `capacity` to say
         num_idle_processes=1,
         # An entry point gets 15 s to end its call before it is cancelled; the process must outlive that.
         shutdown_process_timeout=30.0,
@@ -134,11 +146,12 @@ def build_server(settings: Settings) -> AgentServer:
         port=settings.agent_http_port,
         log_level=settings.log_level,
     )
-    server.rtc_session(handle_call, agent_name=settings.lk_agent_name)
+    capacity.watch(server)
+    server.rtc_session(handle_call, agent_name=settings.lk_agent_name, on_request=capacity.answer)
     return server
 
 
-async def run(settings: Settings) -> None:
+async def run(settings: Settings, prepare: Callable[[JobProcess], None] = prewarm) -> None:
     """Runs until SIGTERM or SIGINT; then lets calls end, for `agent_drain_seconds` at most.
 
     A second signal ends them at once.
@@ -166,16 +179,16 @@ async def run(settings: Settings) -> None:
             )
             local_speech.start()
         context = await asyncio.to_thread(worker_context)
-        await _serve(settings, context)
+        await _serve(settings, context, prepare)
     finally:
         if local_speech is not None:
             local_speech.stop()
 
 
-async def _serve(settings: Settings, context: WorkerContext) -> None:
-    server = build_server(settings)
+async def _serve(settings: Settings, context: WorkerContext, prepare: Callable[[JobProcess], None]) -> None:
+    server = build_server(settings, prepare)
     stopping = _StopSignal()
-    heartbeat = asyncio.create_task(_heartbeat(context))
+    heartbeat = asyncio.create_task(_heartbeat(context, server))
     watching = watcher.spawn(settings)
     serving = asyncio.create_task(server.run(devmode=False))
 
@@ -212,12 +225,22 @@ async def _drain(server: AgentServer, settings: Settings, context: WorkerContext
     await server.aclose()
 
 
-async def _heartbeat(context: WorkerContext) -> None:
+async def _heartbeat(context: WorkerContext, server: AgentServer) -> None:
     host, pid = socket.gethostname(), os.getpid()
     while True:
         with suppress(HistoryUnavailable):
             await context.recorder.ask(
-                lambda session: presence.beat(session, context.worker_id, host, pid), seconds=5, after_writes=False
+                lambda session: presence.beat(
+                    session,
+                    context.worker_id,
+                    host,
+                    pid,
+                    max_calls=context.settings.agent_max_calls,
+                    active_calls=len(context.live),
+                    accepting=not server.draining,
+                ),
+                seconds=5,
+                after_writes=False,
             )
         await asyncio.sleep(presence.BEAT)
 
@@ -244,7 +267,7 @@ class _StopSignal:
             waiting.set_result(None)
 
 
-def main() -> int:
+def main(prepare: Callable[[JobProcess], None] = prewarm) -> int:
     """Starts the agent; what `python main.py` and `voiceagents agent` run.
 
     Returns the exit status.
@@ -252,7 +275,7 @@ def main() -> int:
     try:
         settings = load()
         logs.configure(level=settings.log_level, log_pii=settings.log_pii)
-        asyncio.run(run(settings))
+        asyncio.run(run(settings, prepare))
     except (SettingsError, DatabaseProblem) as error:
         log.error("%s", error)
         return 2

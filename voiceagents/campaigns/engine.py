@@ -1,0 +1,371 @@
+"""How does the engine run? Durable jobs (procrastinate) drive the state machine in the tables.
+
+Any number of engine processes share the work. The tables are the truth and every job may run twice, late or on
+another machine:
+
+- `feed` picks due contacts of one campaign and makes their calls;
+- `dispatch` brings one call to an agent;
+- `settle` draws the conclusions from calls that ended;
+- `reconcile` dispatches calls that were forgotten between two steps.
+
+Nothing polls busily. An alarm in each engine sleeps until the next moment at which something is due, or until
+PostgreSQL notifies that something happened: a call ended, a campaign was started or changed. Jobs of an engine that
+died are taken over by the others.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any
+from uuid import UUID
+
+import aiohttp
+import procrastinate
+import psycopg
+from livekit import api
+from procrastinate.exceptions import AlreadyEnqueued, ProcrastinateException, UniqueViolation
+from procrastinate.jobs import Status
+from sqlalchemy import select, update
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from voiceagents import clock
+from voiceagents.calls import history
+from voiceagents.calls.dispatch import OutboundCall, dispatch
+from voiceagents.calls.metadata import MetadataError
+from voiceagents.calls.models import Call
+from voiceagents.calls.outcomes import Ending
+from voiceagents.calls.records import CallEnded
+from voiceagents.calls.states import CallState, EndedBy, Outcome
+from voiceagents.calls.watcher import Watcher
+from voiceagents.campaigns import feeding, lifecycle, settling
+from voiceagents.campaigns.models import Campaign, Contact
+from voiceagents.campaigns.states import CampaignState
+from voiceagents.db import Database
+from voiceagents.settings import Settings
+
+log = logging.getLogger("voiceagents.engine")
+
+LOOK = 5.0
+"""Seconds after which an engine looks by itself, should a notification have been lost."""
+
+OVERDUE = timedelta(seconds=20)
+"""Age at which a call that nobody dispatched is dispatched again."""
+
+_STALLED = 8.0
+"""Seconds without a sign of life after which an engine counts as dead."""
+_CONCURRENCY = 20
+_DISPATCH_TRIES = 4
+
+
+def _plain_url(url: str) -> str:
+    return url.replace("postgresql+psycopg://", "postgresql://", 1)
+
+
+class Engine:
+    """One engine process."""
+
+    def __init__(self, settings: Settings, database_url: str) -> None:
+        self._settings = settings
+        self._database = Database(database_url, pool_size=8)
+        self._url = _plain_url(self._database.url)
+        self._random = Random()  # noqa: S311  jitter is no secret
+        self._stop = asyncio.Event()
+        self._wake = asyncio.Event()
+        self._due: set[UUID] = set()
+        self._settle_soon = True
+        self.app = procrastinate.App(
+            connector=procrastinate.PsycopgConnector(conninfo=self._url, min_size=1, max_size=4)
+        )
+        self._feed = self._task("feed", self._run_feed)
+        self._dispatch = self._task("dispatch", self._run_dispatch)
+        self._settle = self._task("settle", self._run_settle)
+        self._reconcile = self._task("reconcile", self._run_reconcile)
+
+    def _task(self, name: str, function: Callable[..., Awaitable[None]]) -> Any:
+        return self.app.task(name=name, queue=name)(function)
+
+    async def run(self) -> None:
+        """Runs until `stop`; then finishes the jobs it has and returns.
+
+        Calls go on without it.
+        """
+        access = self._settings.livekit
+        secret = access.api_secret.get_secret_value()
+        async with self.app.open_async(), api.LiveKitAPI(access.url, access.api_key, secret, failover=False) as livekit:
+            self._livekit = livekit
+            tasks = [
+                asyncio.create_task(self._alarm(), name="alarm"),
+                asyncio.create_task(self._listen(), name="listen"),
+                asyncio.create_task(Watcher(self._database, livekit).run(self._stop, None), name="watcher"),
+                asyncio.create_task(self._work(), name="work"),
+            ]
+            log.info("ENGINE_READY | campaigns are fed from now on")
+            stopping = asyncio.create_task(self._stop.wait())
+            done, _ = await asyncio.wait({*tasks, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            self._stop.set()
+            for task in tasks[:2]:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            for task in tasks:
+                if task in done:
+                    task.result()  # an alarm or a listener that broke is an error of ours: say it
+        await self._database.close()
+
+    def stop(self) -> None:
+        """Stops; call on the engine's own loop."""
+        self._stop.set()
+
+    async def _work(self) -> None:
+        """Runs jobs; a database that is away is waited for."""
+        while not self._stop.is_set():
+            worker = asyncio.create_task(
+                self.app.run_worker_async(
+                    concurrency=_CONCURRENCY,
+                    install_signal_handlers=False,
+                    delete_jobs="always",
+                    update_heartbeat_interval=_STALLED / 4,
+                    stalled_worker_timeout=_STALLED,
+                    shutdown_graceful_timeout=10,
+                )
+            )
+            stopped = asyncio.create_task(self._stop.wait())
+            await asyncio.wait({worker, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            stopped.cancel()
+            worker.cancel()
+            try:
+                await worker
+            except asyncio.CancelledError:
+                return
+            except (ProcrastinateException, psycopg.Error, OSError) as error:
+                log.warning("ENGINE_BLIND | cause=%s", _first_line(error))
+                await self._pause(1.0)
+
+    async def _listen(self) -> None:
+        """Hears what happens.
+
+        While it cannot listen, the alarm's own look stands in.
+        """
+        while True:
+            try:
+                async with await psycopg.AsyncConnection.connect(self._url, autocommit=True) as connection:
+                    await connection.execute(f"LISTEN {history.ENDED_CHANNEL}")
+                    await connection.execute(f"LISTEN {lifecycle.WAKE_CHANNEL}")
+                    self._wake.set()
+                    async for notice in connection.notifies():
+                        if notice.channel == history.ENDED_CHANNEL:
+                            self._settle_soon = True
+                        else:
+                            with suppress(ValueError):
+                                self._due.add(UUID(notice.payload))
+                        self._wake.set()
+            except (psycopg.Error, OSError) as error:
+                log.warning("ENGINE_DEAF | cause=%s", _first_line(error))
+            await self._pause(1.0)
+
+    async def _alarm(self) -> None:
+        """Defers jobs at their moment.
+
+        All engines do so; a job that is queued already is not queued twice.
+        """
+        last_look = clock.now() - timedelta(seconds=LOOK)
+        while True:
+            try:
+                now = clock.now()
+                look = (now - last_look).total_seconds() >= LOOK
+                if look:
+                    last_look = now
+                    await self._take_over()
+                    await self._defer(self._reconcile, "reconcile")
+                if self._settle_soon or look:
+                    self._settle_soon = False
+                    await self._defer(self._settle, "settle")
+                next_at = await self._defer_due_feeds(now)
+            except (SQLAlchemyError, ProcrastinateException, psycopg.Error, OSError) as error:
+                log.warning("ENGINE_BLIND | cause=%s", _first_line(error))
+                next_at = None
+            rest = LOOK - (clock.now() - last_look).total_seconds()
+            if next_at is not None:
+                rest = min(rest, (next_at - clock.now()).total_seconds())
+            if rest > 0 and not self._wake.is_set():
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(rest):
+                        await self._wake.wait()
+            self._wake.clear()
+
+    async def _defer_due_feeds(self, now: datetime) -> datetime | None:
+        """Defers `feed` for every campaign whose time has come, and returns the next such time."""
+        live = Campaign.state.in_([CampaignState.RUNNING, CampaignState.SCHEDULED])
+        async with self._database.transaction() as session:
+            rows = (await session.execute(select(Campaign.id, Campaign.wake_at).where(live))).all()
+        heard, self._due = self._due, set()
+        next_at: datetime | None = None
+        for id_, wake_at in rows:
+            if id_ in heard or wake_at is None or wake_at <= now:
+                await self._defer(self._feed, f"feed:{id_}", campaign_id=str(id_))
+            elif next_at is None or wake_at < next_at:
+                next_at = wake_at
+        return next_at
+
+    async def _defer(self, task: Any, lock: str, **arguments: str) -> None:
+        # The queueing lock keeps one waiting; the lock keeps one running.
+        with suppress(AlreadyEnqueued):
+            await task.configure(queueing_lock=lock, lock=lock).defer_async(**arguments)
+
+    async def _run_feed(self, campaign_id: str) -> None:
+        id_ = UUID(campaign_id)
+        now = clock.now()
+        async with self._database.transaction() as session:
+            fed = await feeding.feed(session, id_, now, self._defer_dispatch)
+            # Without a time of its own a campaign is looked at again when something happens, or after a while anyway.
+            await session.execute(
+                update(Campaign).where(Campaign.id == id_).values(wake_at=fed.again_at or now + timedelta(hours=1))
+            )
+        if fed.calls:
+            log.info("CAMPAIGN_FED | campaign=%s | calls=%d", id_, fed.calls)
+        if fed.completed:
+            log.info("CAMPAIGN_COMPLETED | campaign=%s", id_)
+        self._wake.set()
+
+    async def _defer_dispatch(self, session: AsyncSession, call_id: UUID, moment: datetime) -> None:
+        raw = await (await session.connection()).get_raw_connection()
+        connection: Any = raw.driver_connection
+        await self._dispatch.configure(connection=connection).defer_async(
+            call_id=str(call_id), moment=moment.isoformat()
+        )
+
+    async def _run_dispatch(self, call_id: str, moment: str | None = None) -> None:
+        id_ = UUID(call_id)
+        if moment is not None:  # its place in the calls of this second; never far off, see feeding.HORIZON
+            await self._pause((datetime.fromisoformat(moment) - clock.now()).total_seconds())
+        async with self._database.transaction() as session:
+            call = await session.get(Call, id_)
+            if call is None or call.state is not CallState.QUEUED:
+                return
+            contact = await session.scalar(select(Contact).where(Contact.call_id == id_))
+            campaign = await session.get(Campaign, contact.campaign_id) if contact else None
+        if contact is None or campaign is None:
+            await self._end(id_, Outcome.CANCELLED, "not dialled: its contact is gone")
+            return
+        if campaign.state is not CampaignState.RUNNING:
+            await self._withdraw(id_, campaign)
+            return
+        try:
+            await self._bring_to_agent(call, contact, campaign)
+        except MetadataError as error:
+            await self._end(id_, Outcome.FAILED, f"not dialled: {error}")
+            async with self._database.transaction() as session:
+                await lifecycle.pause(session, campaign.id, f"the script cannot be sent: {error}")
+
+    async def _bring_to_agent(self, call: Call, contact: Contact, campaign: Campaign) -> None:
+        outbound = OutboundCall(
+            id=call.id,
+            number=contact.phone,
+            agent_name=self._settings.lk_agent_name,
+            trunk_id=call.trunk_id or self._settings.sip_trunk_id,
+            assistant_id=campaign.assistant_id,
+            campaign_id=str(campaign.id),
+            contact_id=str(contact.id),
+            contact_name=contact.name,
+            contact_email=contact.email,
+            attempt=call.attempt,
+            prompt=campaign.prompt,
+            variables={key: str(value) for key, value in contact.variables.items()},
+        )
+        pause = 0.5
+        for attempt in range(1, _DISPATCH_TRIES + 1):
+            try:
+                await dispatch(self._database, self._livekit, outbound)
+                return
+            except (api.ServerError, aiohttp.ClientError, TimeoutError, OSError) as error:
+                log.warning("DISPATCH_FAILED | call=%s | try=%d | cause=%s", call.id, attempt, _first_line(error))
+                if attempt == _DISPATCH_TRIES:
+                    # A dispatch that LiveKit may have taken all the same finds an ended call and is refused.
+                    await self._end(
+                        call.id,
+                        Outcome.NO_CAPACITY,
+                        f"not dialled: LiveKit could not be reached ({_first_line(error)})",
+                    )
+                    return
+            await self._pause(pause)
+            pause *= 2
+
+    async def _withdraw(self, call_id: UUID, campaign: Campaign) -> None:
+        """The campaign was paused or cancelled after the contact was picked: it waits again, as it did before."""
+        objection = {
+            "verdict": "hold" if campaign.state is CampaignState.PAUSED else "skip",
+            "rule": "campaign_is_running",
+            "words": f"the campaign is {campaign.state.value}",
+            "next_at": None,
+        }
+        async with self._database.transaction() as session:
+            call = await session.get_one(Call, call_id, with_for_update=True)
+            if call.state is CallState.QUEUED:
+                call.details = {**call.details, settling.GATE: objection}
+                await session.flush()
+                ending = Ending(Outcome.CANCELLED, f"not dialled: {objection['words']}", EndedBy.SYSTEM)
+                await history.end(session, CallEnded.of(call_id, ending, clock.now()))
+
+    async def _end(self, call_id: UUID, outcome: Outcome, cause: str) -> None:
+        async with self._database.transaction() as session:
+            await history.end(session, CallEnded.of(call_id, Ending(outcome, cause, EndedBy.SYSTEM), clock.now()))
+
+    async def _run_settle(self) -> None:
+        async with self._database.transaction() as session:
+            campaigns = await settling.settle(session, clock.now(), self._random)
+            rivals = await self._same_trunks(session, campaigns)
+            for campaign_id in campaigns | rivals:
+                await lifecycle.wake(session, campaign_id)
+            more = await settling.unsettled(session)
+        if more:
+            self._settle_soon = True
+            self._wake.set()
+
+    async def _same_trunks(self, session: AsyncSession, campaigns: set[UUID]) -> set[UUID]:
+        """Running campaigns that wait for the places which these left free."""
+        trunks = select(Campaign.trunk_id).where(Campaign.id.in_(campaigns))
+        return set(
+            await session.scalars(
+                select(Campaign.id).where(Campaign.state == CampaignState.RUNNING, Campaign.trunk_id.in_(trunks))
+            )
+        )
+
+    async def _run_reconcile(self) -> None:
+        """Takes up calls that were made and never dispatched, as after a crash in between."""
+        overdue = clock.now() - OVERDUE
+        async with self._database.transaction() as session:
+            forgotten = (
+                await session.scalars(
+                    select(Call.id)
+                    .where(Call.state == CallState.QUEUED, Call.created_at < overdue, Call.contact_id.is_not(None))
+                    .limit(100)
+                )
+            ).all()
+        for call_id in forgotten:
+            await self._defer(self._dispatch, f"dispatch:{call_id}", call_id=str(call_id))
+
+    async def _take_over(self) -> None:
+        """Jobs of an engine that died run again. All of them may."""
+        manager = self.app.job_manager
+        for job in await manager.get_stalled_jobs(seconds_since_heartbeat=_STALLED):
+            log.warning("JOB_TAKEN_OVER | job=%s | task=%s", job.id, job.task_name)
+            try:
+                await manager.retry_job(job)
+            except UniqueViolation:
+                # The same job waits in the queue already.
+                await manager.finish_job(job, Status.FAILED, delete_job=True)
+
+    async def _pause(self, seconds: float) -> None:
+        if seconds <= 0:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
+
+
+def _first_line(error: object) -> str:
+    lines = str(error).strip().splitlines()
+    return (lines[0] if lines else type(error).__name__)[:200]
