@@ -10,6 +10,7 @@ from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from voiceagents.assistants.models import Assistant
 from voiceagents.campaigns.states import CampaignState, ContactState, Verdict
 from voiceagents.db import Base
 
@@ -36,7 +37,7 @@ class Campaign(Base):
     name: Mapped[str]
     state: Mapped[CampaignState] = mapped_column(_word(CampaignState, "state"), server_default="draft")
     prompt: Mapped[str] = mapped_column(default="")
-    assistant_id: Mapped[str | None] = mapped_column(ForeignKey("assistants.id", ondelete="SET NULL"))
+    assistant_id: Mapped[str | None] = mapped_column(ForeignKey(Assistant.id, ondelete="SET NULL"))
     trunk_id: Mapped[str | None] = mapped_column(index=True)
     default_region: Mapped[str | None]
 
