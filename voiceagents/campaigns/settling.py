@@ -104,7 +104,7 @@ async def _settle(session: AsyncSession, call: Call, contact: Contact, now: date
             call.ended_at or now,
             random,
             window=facts.window_of(campaign),
-            zones=zones_of_key(contact.zones) or [facts.zone_named("UTC")],
+            zones=zones_of_key(contact.zones),
         )
     over = campaign.state in (CampaignState.CANCELLED, CampaignState.ARCHIVED)
     contact.state = ContactState.DONE if followed.final else ContactState.CANCELLED if over else ContactState.WAITING
