@@ -207,6 +207,8 @@ class Lab:
         self.outbound_trunk_id = created.sip_trunk_id
 
     def _write_configuration(self) -> None:
+        # Trunks and rules of an earlier lab in this folder would stand in the way of this one's; `restart` keeps them.
+        shutil.rmtree(self.folder / "redis", ignore_errors=True)
         for name in ("redis", "carrier", "logs"):
             (self.folder / name).mkdir(exist_ok=True)
         _write_private(self.folder / "livekit.yaml", json.dumps(self._livekit_configuration(), indent=1))
