@@ -7,9 +7,9 @@ traceback.
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, StringConstraints, ValidationError, field_validator
+from pydantic import Field, SecretStr, StringConstraints, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from voiceagents.phone import is_e164
@@ -22,7 +22,7 @@ class SettingsError(Exception):
     """
 
 
-Url = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^(wss?|https?)://[^\s/]+")]
+Url = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^(wss?|https?)://[^\s/]+(/\S*)?$")]
 
 
 def _default_data_folder() -> Path:
@@ -77,6 +77,18 @@ class Settings(BaseSettings):
     voiceagents_data: Path = Field(default_factory=_default_data_folder)
     log_pii: bool = False
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_blanks(cls, values: dict[str, Any]) -> dict[str, Any]:
+        # A line end or a blank comes along easily when a value is pasted, and a blank value sets nothing.
+        stripped = {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
+        return {name: value for name, value in stripped.items() if value != ""}
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _level_in_capitals(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
 
     @field_validator("sip_trunk_id")
     @classmethod
