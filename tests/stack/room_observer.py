@@ -118,6 +118,12 @@ class RoomObserver:
             within,
         )
 
+    async def present(self, identity: str, status: str, within: float = 5.0) -> None:
+        """Return when the participant is there with this status, whether it came before us or after."""
+        found = self.room.remote_participants.get(identity)
+        if found is None or found.attributes.get("sip.callStatus") != status:
+            await self.status(identity, status, within)
+
     def statuses(self, identity: str) -> list[str]:
         """Every `sip.callStatus` the participant has had, in order."""
         changes = [e.detail for e in self.events if e.kind in ("connected", "attributes") and e.identity == identity]
