@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import aiohttp
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import DecodeError
 from livekit import api, rtc
 
 from voiceagents import phone
@@ -82,18 +83,21 @@ async def dial(livekit: api.LiveKitAPI, dial: Dial) -> api.SIPParticipantInfo:
     except api.ServerError as error:
         status = error.sip_status_code if isinstance(error, api.SipCallError) else None
         reason = error.sip_status if isinstance(error, api.SipCallError) else None
+        # Not LiveKit's words but a proxy's in front of it: the request may have gone through.
+        from_a_proxy = error.code == api.ServerErrorCode.UNKNOWN and not error.message
+        trouble = Trouble.CONNECTION if from_a_proxy else Trouble.SERVER
         raise NotAnswered(
             DialFailure(
-                trouble=Trouble.SERVER if status is None else Trouble.SIP,
+                trouble=trouble if status is None else Trouble.SIP,
                 code=error.code,
-                message=error.message,
+                message=error.message or f"HTTP status {error.status}",
                 sip_status=status,
                 sip_reason=reason,
                 seconds=time.monotonic() - started,
                 ringing_timeout=dial.ringing_timeout,
             )
         ) from error
-    except (TimeoutError, aiohttp.ClientError, OSError) as error:
+    except (TimeoutError, aiohttp.ClientError, OSError, DecodeError) as error:
         raise NotAnswered(
             DialFailure(
                 trouble=Trouble.TIMEOUT if isinstance(error, TimeoutError) else Trouble.CONNECTION,
@@ -139,6 +143,10 @@ def phone_in(room: rtc.Room) -> rtc.RemoteParticipant | None:
     return next((p for p in room.remote_participants.values() if is_phone(p)), None)
 
 
+# "anonymous", "restricted" and "unavailable" as a keypad spells them: how some carriers send a hidden caller.
+_HIDDEN = {"+266696687", "+7378742833", "+86282452253"}
+
+
 @dataclass(frozen=True)
 class InboundCall:
     """Who called which number, as SIP told it.
@@ -156,20 +164,21 @@ class InboundCall:
 
         A hidden caller ("anonymous", empty, missing) is None.
         """
+        caller = with_plus(attributes.get("sip.phoneNumber"))
         return cls(
             did=with_plus(attributes.get("sip.trunkPhoneNumber")),
-            caller=with_plus(attributes.get("sip.phoneNumber")),
+            caller=None if caller in _HIDDEN else caller,
             sip_call_id=attributes.get("sip.callIDFull") or attributes.get("sip.callID"),
         )
 
 
 def with_plus(number: str | None) -> str | None:
-    """SIP sends numbers with and without `+`.
+    """SIP sends numbers with `+`, without it, and with 00 in its place.
 
     What is no number at all ("anonymous", a SIP user) is None.
     """
     text = (number or "").strip()
-    candidate = text if text.startswith("+") else "+" + text
+    candidate = text if text.startswith("+") else "+" + text.removeprefix("00")
     return candidate if phone.is_e164(candidate) else None
 
 
