@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from uuid import uuid4
 
+from livekit import rtc
 from livekit.agents import AgentServer, JobContext, JobExecutorType, JobProcess
 
 from voiceagents import logs, storage
@@ -56,6 +57,10 @@ def worker_context() -> WorkerContext:
 
 
 def _make_context(settings: Settings) -> WorkerContext:
+    # LiveKit's client library makes its one native instance when it is first used, without a lock: the first calls of a
+    # process, starting together, made one each, heard from none but the last, and the process was ended for it. So it is
+    # used here, once, before there are threads.
+    rtc.AudioResampler(8000, 16000)
     recorder = Recorder(storage.database_url(settings), settings.voiceagents_data / "spool")
     recorder.start()
     return WorkerContext(
