@@ -4,12 +4,14 @@ Each module is one group of commands; all of them only read arguments, ask the s
 is slow to import is imported by the command that needs it, so that `--help` answers at once.
 """
 
-from voiceagents.cli.app import app
+import sys
 
 
 def main() -> None:
     """The program `voiceagents`."""
-    app(prog_name="voiceagents")
+    try:
+        from voiceagents.cli.app import app  # here, so that Ctrl-C in the first half second is no traceback either
 
-
-__all__ = ["app", "main"]
+        app(prog_name="voiceagents")
+    except KeyboardInterrupt:
+        sys.exit(130)
