@@ -57,9 +57,9 @@ def worker_context() -> WorkerContext:
 
 
 def _make_context(settings: Settings) -> WorkerContext:
-    # LiveKit's client library makes its one native instance when it is first used, without a lock: the first calls of a
-    # process, starting together, made one each, heard from none but the last, and the process was ended for it. So it is
-    # used here, once, before there are threads.
+    # LiveKit's client library makes its one native instance when it is first used, without a lock: the first calls of
+    # a process, starting together, made one each, heard from none but the last, and the process was ended for it. So it
+    # is used here once, before any call.
     rtc.AudioResampler(8000, 16000)
     recorder = Recorder(storage.database_url(settings), settings.voiceagents_data / "spool")
     recorder.start()
