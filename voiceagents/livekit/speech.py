@@ -8,9 +8,12 @@ the local speech server on loopback and says so: that voice is for trying and te
 import logging
 import os
 import secrets
+import ssl
 import sys
 import time
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import httpx
@@ -59,7 +62,13 @@ class SpeechEndpoint:
         # A model that thinks for long must not cut a call off: the plugins' own client gives up after 5 s
         # without a byte.
         timeout = openai_client.Timeout(connect=10.0, read=20.0, write=10.0, pool=10.0)
-        return openai_client.AsyncClient(api_key=self.api_key, base_url=self.base_url, max_retries=0, timeout=timeout)
+        return openai_client.AsyncClient(
+            api_key=self.api_key,
+            base_url=self.base_url,
+            max_retries=0,
+            timeout=timeout,
+            http_client=openai_client.DefaultAsyncHttpxClient(timeout=timeout, verify=_certificates()),
+        )
 
     def session_models(
         self,
@@ -102,6 +111,12 @@ class SessionModels:
         await self.client.close()
 
 
+@cache
+def _certificates() -> ssl.SSLContext:
+    # Reading the system's certificates takes a tenth of a second, in which a call on the same loop would not be heard.
+    return ssl.create_default_context()
+
+
 def endpoint(settings: Settings) -> SpeechEndpoint:
     """What calls of this process speak and listen with.
 
@@ -124,6 +139,12 @@ def shared_endpoint() -> SpeechEndpoint | None:
     if not url or not key:
         return None
     return SpeechEndpoint(key, url, LOCAL_LLM, LOCAL_STT, LOCAL_TTS, LOCAL_VOICE, offline=True)
+
+
+def warm_up() -> None:
+    """Loads what the first call would otherwise load while somebody waits on the line."""
+    import_module("anyio._backends._asyncio")
+    _certificates()
 
 
 def load_vad() -> vad.VAD:

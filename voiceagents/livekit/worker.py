@@ -61,6 +61,7 @@ def _make_context(settings: Settings) -> WorkerContext:
     # a process, starting together, made one each, heard from none but the last, and the process was ended for it. So it
     # is used here once, before any call.
     rtc.AudioResampler(8000, 16000)
+    speech.warm_up()
     recorder = Recorder(storage.database_url(settings), settings.voiceagents_data / "spool")
     recorder.start()
     return WorkerContext(
@@ -143,7 +144,8 @@ def build_server(settings: Settings, prepare: Callable[[JobProcess], None] = pre
         setup_fnc=prepare,
         load_fnc=capacity.load,
         load_threshold=math.inf,  # whether one more call fits is for `capacity` to say
-        num_idle_processes=1,
+        # Calls come in bursts. A waiting thread is nearly free, a waiting process is not.
+        num_idle_processes=4 if settings.agent_job_executor == "thread" else 1,
         # An entry point gets 15 s to end its call before it is cancelled; the process must outlive that.
         shutdown_process_timeout=30.0,
         session_end_timeout=20.0,
