@@ -103,6 +103,11 @@ class CallControl:
             self.ended_at = datetime.now(UTC)
             self.ended.set_result(ending)
 
+    def stopped(self) -> Ending:
+        """The ending of a call whose job is cancelled: what ended it before, or else that."""
+        self.end(Ending(Outcome.FAILED, "the worker was stopped during the call", EndedBy.SYSTEM))
+        return self.ended.result()
+
     def end_from_outside(self, ending: Ending) -> None:
         """Ends the call from another thread."""
         self._loop.call_soon_threadsafe(self.end, ending)
@@ -164,6 +169,8 @@ class Conversation:
                 participant_identity=self._phone_identity, text_input=False, delete_room_on_close=False
             ),
             record=False,
+            # It would send every event of the session to everybody in the room: the phone has no use for them.
+            session_host=False,
         )
 
     async def hold(self) -> Ending:

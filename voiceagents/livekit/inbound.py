@@ -89,7 +89,7 @@ async def run(job: Job, metadata: JobMetadata, context: RoomContext) -> None:
         if opened:
             ending = await _answer(job, context, line, caller, assistant, call.caller)
     except asyncio.CancelledError:
-        ending = Ending(Outcome.FAILED, "the worker was stopped during the call", EndedBy.SYSTEM)
+        ending = job.control.stopped()
         raise
     except Exception as error:
         log.exception("INBOUND_CALL_BROKE | call=%s", call_id)

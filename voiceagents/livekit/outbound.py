@@ -185,7 +185,7 @@ async def _call(
         )
         ending = await _dial_and_talk(job, metadata, context, opened, line, number, trunk_id)
     except asyncio.CancelledError:
-        ending = Ending(Outcome.FAILED, "the worker was stopped during the call", EndedBy.SYSTEM)
+        ending = job.control.stopped()
         raise
     except Exception as error:
         log.exception("OUTBOUND_CALL_BROKE | call=%s", call_id)
