@@ -7,7 +7,7 @@ import pytest
 
 from voiceagents.lab import Lab
 
-pytest_plugins = ["tests.database"]
+pytest_plugins = ["tests.database", "tests.agent"]
 
 
 @pytest.fixture(scope="session")
