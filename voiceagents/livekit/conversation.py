@@ -196,7 +196,15 @@ class Conversation:
         except TimeoutError:
             log.warning("SESSION_CLOSE_TIMEOUT | call=%s", self._call_id)
         for text, at in self._uncommitted:
-            self._write_turn(f"heard-{at.timestamp():.3f}", Speaker.PERSON, text, at)
+            self._recorder.write(
+                TurnSpoken(
+                    call_id=self._call_id,
+                    item_id=f"heard-{at.timestamp():.3f}",
+                    speaker=Speaker.PERSON,
+                    text=text,
+                    started_at=at,
+                )
+            )
         self._uncommitted.clear()
 
     def finish(self, ended_by: EndedBy, how: str) -> None:
@@ -265,16 +273,19 @@ class Conversation:
         metrics = cast("Mapping[str, float]", item.metrics)
         started = metrics.get("started_speaking_at") or item.created_at
         stopped = metrics.get("stopped_speaking_at")
-        self._write_turn(
-            item.id,
-            speaker,
-            text,
-            datetime.fromtimestamp(started, UTC),
-            ended_at=datetime.fromtimestamp(stopped, UTC) if stopped else None,
-            interrupted=bool(item.interrupted),
-            latencies={
-                ours: round(float(metrics[theirs]), 4) for theirs, ours in _LATENCIES.items() if theirs in metrics
-            },
+        self._recorder.write(
+            TurnSpoken(
+                call_id=self._call_id,
+                item_id=item.id,
+                speaker=speaker,
+                text=text,
+                started_at=datetime.fromtimestamp(started, UTC),
+                ended_at=datetime.fromtimestamp(stopped, UTC) if stopped else None,
+                interrupted=bool(item.interrupted),
+                latencies={
+                    ours: round(float(metrics[theirs]), 4) for theirs, ours in _LATENCIES.items() if theirs in metrics
+                },
+            )
         )
         if speaker is Speaker.PERSON:
             self._uncommitted.clear()
@@ -384,30 +395,6 @@ class Conversation:
             self._control.end(Ending(Outcome.FAILED, f"speech failed: {_first_line(event.error)}", EndedBy.AGENT))
         elif event.reason is CloseReason.TASK_COMPLETED or event.reason is CloseReason.USER_INITIATED:
             self.finish(EndedBy.AGENT, "the agent ended the call")
-
-    def _write_turn(
-        self,
-        item_id: str,
-        speaker: Speaker,
-        text: str,
-        started_at: datetime,
-        *,
-        ended_at: datetime | None = None,
-        interrupted: bool = False,
-        latencies: dict[str, float] | None = None,
-    ) -> None:
-        self._recorder.write(
-            TurnSpoken(
-                call_id=self._call_id,
-                item_id=item_id,
-                speaker=speaker,
-                text=text,
-                started_at=started_at,
-                ended_at=ended_at,
-                interrupted=interrupted,
-                latencies=latencies or {},
-            )
-        )
 
 
 def _first_line(error: object) -> str:
