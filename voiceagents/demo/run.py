@@ -70,6 +70,10 @@ class Demo:
     def campaign_id(self) -> str:
         return f"demo-{self.started.astimezone():%Y%m%d-%H%M%S}"
 
+    async def all_calls(self) -> list[Result]:
+        """Everybody out, then one in."""
+        return [*await self.calls_out(), await self.call_in()]
+
     async def calls_out(self) -> list[Result]:
         """Dials the contact list, in its order, a few at a time."""
         free = asyncio.Semaphore(AT_ONCE)
@@ -81,7 +85,6 @@ class Demo:
         return await asyncio.gather(*(one(index, contact) for index, contact in enumerate(self.contacts)))
 
     async def _call(self, index: int, contact: Contact) -> Result:
-        self.servers.require_agent()
         call = OutboundCall(
             id=uuid4(),
             number=contact.number,
@@ -111,7 +114,6 @@ class Demo:
         async with self.servers.database.transaction() as session:
             await store.save(session, draft)
             await store.bind(session, self.caller.did, draft.id, "demo")
-        self.servers.require_agent()
         lab = self.servers.lab
         await lab.add_inbound_number(self.caller.did, agent_name=self.settings.lk_agent_name)
         sip_call_id = await lab.carrier.place_call(self.caller.did, self.caller.phone, caller=self.caller.number)
@@ -190,7 +192,7 @@ async def _run(settings: Settings, *, keep: bool) -> int:
         demo = Demo(settings, servers, screen, contacts, caller, rows)
         screen.tell(f"Calling {len(contacts)} people, {AT_ONCE} at a time; then one calls {caller.did}")
         with screen:
-            results = [*await demo.calls_out(), await demo.call_in()]
+            results = await servers.while_agent_lives(demo.all_calls())
         report.show(screen.console, results, servers, demo.campaign_id)
         kept = keep
         return 0 if all(result.as_expected for result in results) else 1

@@ -8,8 +8,9 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any, TypeVar
 
 from voiceagents import storage
 from voiceagents.db import Database
@@ -18,6 +19,8 @@ from voiceagents.interrupts import completely
 from voiceagents.lab import Lab, LabError
 from voiceagents.processes import Process, spawn
 from voiceagents.settings import Settings, load
+
+T = TypeVar("T")
 
 AGENT_FILE = "agent.json"
 """Remembers an agent that was left running, for `voiceagents down`."""
@@ -108,6 +111,21 @@ class Servers:
         """
         if self._agent is not None and not self._agent.alive():
             raise LabError(f"The agent has ended.\n{self._agent_says(self._agent)}")
+
+    async def while_agent_lives(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of the work, which is given up when the agent ends.
+
+        Raises:
+            LabError: with the end of the agent's log.
+        """
+        task = asyncio.ensure_future(work)
+        try:
+            while not task.done():
+                await asyncio.wait({task}, timeout=0.5)
+                self.require_agent()
+            return task.result()
+        finally:
+            task.cancel()
 
     def _agent_says(self, agent: Process) -> str:
         return f"The end of {agent.log}:\n{agent.log_tail()}"
