@@ -10,15 +10,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, literal, or_, select, update
+from sqlalchemy import func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from voiceagents.calls import history
 from voiceagents.calls.models import Call
-from voiceagents.calls.states import CallState
-from voiceagents.campaigns import facts
+from voiceagents.calls.outcomes import Ending
+from voiceagents.calls.records import CallEnded
+from voiceagents.calls.states import CallState, EndedBy, Outcome
+from voiceagents.campaigns import decisions, facts
 from voiceagents.campaigns.models import Campaign, Contact
-from voiceagents.campaigns.states import CampaignState, ContactState
+from voiceagents.campaigns.rules import NEVER_DIAL, Decision
+from voiceagents.campaigns.states import CampaignState, ContactState, Verdict
 
 WAKE_CHANNEL = "voiceagents_feed"
 """PostgreSQL notifies on this channel when a campaign may have something to dial (payload: its id)."""
@@ -32,12 +36,16 @@ class CampaignProblem(Exception):
 
 
 _MAY: dict[str, tuple[CampaignState, ...]] = {
-    "start": (CampaignState.DRAFT, CampaignState.SCHEDULED),
-    "pause": (CampaignState.RUNNING, CampaignState.SCHEDULED),
-    "resume": (CampaignState.PAUSED,),
-    "cancel": (CampaignState.DRAFT, CampaignState.SCHEDULED, CampaignState.RUNNING, CampaignState.PAUSED),
-    "archive": (CampaignState.DRAFT, CampaignState.COMPLETED, CampaignState.CANCELLED),
+    "started": (CampaignState.DRAFT, CampaignState.SCHEDULED),
+    "edited": (CampaignState.DRAFT, CampaignState.SCHEDULED, CampaignState.RUNNING, CampaignState.PAUSED),
+    "paused": (CampaignState.RUNNING, CampaignState.SCHEDULED),
+    "resumed": (CampaignState.PAUSED,),
+    "cancelled": (CampaignState.DRAFT, CampaignState.SCHEDULED, CampaignState.RUNNING, CampaignState.PAUSED),
+    "archived": (CampaignState.DRAFT, CampaignState.COMPLETED, CampaignState.CANCELLED),
 }
+
+_SHORTEST_ID = 4
+"""Characters of an id that a person must give: fewer would take a slip of the finger for a campaign."""
 
 
 @dataclass(frozen=True)
@@ -57,25 +65,41 @@ class Progress:
 
 
 async def find(session: AsyncSession, reference: str) -> Campaign:
-    """The campaign with this id, beginning of an id, or name.
+    """The campaign with this name (one that is not archived comes first), this id, or an id that begins so.
 
     Raises:
         CampaignProblem: none, or several.
     """
-    query = select(Campaign).where(
-        or_(Campaign.name == reference, func.text(Campaign.id).startswith(reference.lower(), autoescape=True))
-    )
-    found = (await session.scalars(query.limit(3))).all()
-    exact = [campaign for campaign in found if reference in (campaign.name, str(campaign.id))]
-    if len(exact) == 1 or len(found) == 1:
-        return (exact or list(found))[0]
+    asked = reference.strip().lower()
+    named = (await session.scalars(select(Campaign).where(func.lower(Campaign.name) == asked))).all()
+    found = [campaign for campaign in named if campaign.state is not CampaignState.ARCHIVED] or list(named)
+    if not found and len(asked) >= _SHORTEST_ID:
+        begins = func.text(Campaign.id).startswith(asked, autoescape=True)
+        found = list((await session.scalars(select(Campaign).where(begins).limit(2))).all())
     if not found:
         raise CampaignProblem(f'There is no campaign "{reference}"; `voiceagents campaign list` shows them.')
-    raise CampaignProblem(f'"{reference}" fits several campaigns; use more of the id.')
+    if len(found) > 1:
+        ids = ", ".join(str(campaign.id)[:8] for campaign in found)
+        raise CampaignProblem(f'"{reference}" fits several campaigns ({ids}, …): give the id, or more of it.')
+    return found[0]
+
+
+async def require_free_name(session: AsyncSession, name: str, *, but: UUID | None = None) -> None:
+    """Nothing, when no other campaign that is not archived has this name.
+
+    Raises:
+        CampaignProblem: the name is taken.
+    """
+    taken = select(Campaign.id).where(
+        func.lower(Campaign.name) == name.strip().lower(), Campaign.state != CampaignState.ARCHIVED
+    )
+    for other in await session.scalars(taken):
+        if other != but:
+            raise CampaignProblem(f'There is a campaign "{name}" already ({str(other)[:8]}); take another name.')
 
 
 async def locked(session: AsyncSession, campaign_id: UUID, what: str) -> Campaign:
-    """The campaign, locked, if `what` may be done with it now.
+    """The campaign, locked, if it may be `what` ("started", "paused", …) now.
 
     Raises:
         CampaignProblem: not in its present state.
@@ -86,7 +110,7 @@ async def locked(session: AsyncSession, campaign_id: UUID, what: str) -> Campaig
     if campaign.state not in _MAY[what]:
         allowed = " or ".join(state.value for state in _MAY[what])
         raise CampaignProblem(
-            f"The campaign is {campaign.state.value}; only one that is {allowed} can be told to {what}."
+            f'"{campaign.name}" is {campaign.state.value}; only a campaign that is {allowed} can be {what}.'
         )
     return campaign
 
@@ -110,51 +134,58 @@ async def check(session: AsyncSession, campaign: Campaign) -> list[str]:
 async def start(
     session: AsyncSession, campaign_id: UUID, now: datetime, *, default_trunk: str | None = None
 ) -> Campaign:
-    """Starts a campaign, or schedules it when its start lies ahead.
+    """Starts a campaign, or schedules it when its start lies ahead. Starting one that runs changes nothing.
 
-    Starting one that runs changes nothing.
-        Raises:
-            CampaignProblem: not in this state, or something is missing.
+    Raises:
+        CampaignProblem: not in this state, or something is missing.
     """
     campaign = await session.get(Campaign, campaign_id, with_for_update=True)
     if campaign is not None and campaign.state is CampaignState.RUNNING:
         return campaign  # the second click of a double click
-    campaign = await locked(session, campaign_id, "start")
+    campaign = await locked(session, campaign_id, "started")
     campaign.trunk_id = campaign.trunk_id or default_trunk
     problems = await check(session, campaign)
+    if campaign.expires_at is not None and campaign.expires_at <= now:
+        problems.append(f"it expired at {campaign.expires_at:%Y-%m-%d %H:%M %Z}; give a later day with --expires")
     if campaign.trunk_id is None:
         problems.append("no trunk is set; give one with --trunk or SIP_TRUNK_ID")
     if problems:
-        raise CampaignProblem("The campaign cannot start:\n  " + "\n  ".join(problems))
+        raise CampaignProblem(f'"{campaign.name}" cannot start:\n  ' + "\n  ".join(problems))
     if campaign.starts_at is not None and campaign.starts_at > now:
         campaign.state = CampaignState.SCHEDULED
     else:
         campaign.state, campaign.started_at = CampaignState.RUNNING, now
+    campaign.wake_at = None
     await wake(session, campaign.id)
     return campaign
 
 
 async def pause(session: AsyncSession, campaign_id: UUID, cause: str = "paused by a person") -> Campaign:
     """No new dials from now on; calls that are going on go on."""
-    campaign = await locked(session, campaign_id, "pause")
+    campaign = await locked(session, campaign_id, "paused")
     campaign.state, campaign.pause_cause = CampaignState.PAUSED, cause
     return campaign
 
 
 async def resume(session: AsyncSession, campaign_id: UUID, now: datetime) -> Campaign:
-    """Goes on; the circuit breaker counts from now."""
-    campaign = await locked(session, campaign_id, "resume")
-    campaign.state, campaign.pause_cause, campaign.started_at = CampaignState.RUNNING, None, now
+    """Goes on; the circuit breaker counts from now. One that was paused before its start is scheduled again."""
+    campaign = await locked(session, campaign_id, "resumed")
+    campaign.pause_cause = None
+    if campaign.starts_at is not None and campaign.starts_at > now:
+        campaign.state = CampaignState.SCHEDULED
+    else:
+        campaign.state, campaign.started_at = CampaignState.RUNNING, now
+    campaign.wake_at = None
     await wake(session, campaign.id)
     return campaign
 
 
 async def cancel(session: AsyncSession, campaign_id: UUID, now: datetime, *, hang_up: bool = False) -> Sequence[Call]:
-    """Dials nobody any more.
+    """Dials nobody any more. A call that was made and not dialled yet ends here.
 
     Returns the calls that go on; with `hang_up` whoever called must end them (their rooms).
     """
-    campaign = await locked(session, campaign_id, "cancel")
+    campaign = await locked(session, campaign_id, "cancelled")
     campaign.state, campaign.finished_at = CampaignState.CANCELLED, now
     await session.execute(
         update(Contact)
@@ -163,18 +194,36 @@ async def cancel(session: AsyncSession, campaign_id: UUID, now: datetime, *, han
     )
     calls = (
         await session.scalars(
-            select(Call).where(Call.campaign_id == str(campaign.id), Call.state != CallState.ENDED).with_for_update()
+            select(Call)
+            .where(Call.campaign_id == str(campaign.id), Call.state != CallState.ENDED)
+            .order_by(Call.id)
+            .with_for_update()
         )
     ).all()
+    going_on = [call for call in calls if call.dialing_at is not None]
+    await _withdraw(session, [call for call in calls if call.dialing_at is None], now)
     if hang_up:
-        for call in calls:
+        for call in going_on:
             call.details = {**call.details, "cancelled_by_user": True}
-    return calls
+    return going_on
+
+
+async def _withdraw(session: AsyncSession, calls: Sequence[Call], now: datetime) -> None:
+    """Ends calls that were never dialled, and settles them: their contacts are as cancelled as those that waited."""
+    for call in calls:
+        ending = Ending(Outcome.CANCELLED, "not dialled: the campaign was cancelled", EndedBy.SYSTEM)
+        await history.end(session, CallEnded.of(call.id, ending, now))
+    ids = [call.id for call in calls]
+    await session.execute(update(Call).where(Call.id.in_(ids)).values(settled_at=now))
+    for contact in await session.scalars(select(Contact).where(Contact.call_id.in_(ids)).with_for_update()):
+        contact.state = ContactState.CANCELLED
+        decision = Decision(Verdict.SKIP, "campaign_is_running", "the campaign was cancelled before the dial")
+        decisions.record(session, contact, decision, now, call_id=contact.call_id)
 
 
 async def archive(session: AsyncSession, campaign_id: UUID) -> Campaign:
     """Out of sight; the history stays."""
-    campaign = await locked(session, campaign_id, "archive")
+    campaign = await locked(session, campaign_id, "archived")
     campaign.state = CampaignState.ARCHIVED
     return campaign
 
@@ -192,9 +241,19 @@ async def duplicate(
     """A new draft with the same settings.
 
     Args:
-        contacts: with the same people.
+        session: of the transaction.
+        campaign_id: the original.
+        name: of the copy.
+        contacts: with the same people, but for those whom nobody may call again.
         outcomes: with those people only whose last call ended so; for redialling.
+
+    Raises:
+        CampaignProblem: the name is taken, or there is no such outcome.
     """
+    known = [outcome.value for outcome in Outcome]
+    if unknown := [outcome for outcome in outcomes if outcome not in known]:
+        raise CampaignProblem(f"There is no outcome {', '.join(unknown)}; the outcomes are {', '.join(known)}.")
+    await require_free_name(session, name)
     original = await session.get_one(Campaign, campaign_id)
     copy = Campaign(name=name, **{field: getattr(original, field) for field in _COPIED})
     session.add(copy)
@@ -205,8 +264,12 @@ async def duplicate(
         ).where(Contact.campaign_id == original.id)
         if outcomes:
             people = people.where(Contact.last_outcome.in_(outcomes))
+        else:
+            never = [outcome.value for outcome in NEVER_DIAL]
+            people = people.where(Contact.last_outcome.is_(None) | Contact.last_outcome.not_in(never))
         columns = ["campaign_id", "phone", "name", "email", "time_zone", "variables"]
-        await session.execute(insert(Contact).from_select(columns, people))
+        await session.execute(insert(Contact).from_select(columns, people.order_by(Contact.position)))
+    await session.refresh(copy)
     return copy
 
 

@@ -62,7 +62,12 @@ _DELAY = re.compile(r"\s*(\d{1,6})\s*([smhd])\s*")
 _SHORTEST, _LONGEST = timedelta(seconds=10), timedelta(days=90)
 
 
-def _read_delay(value: object) -> timedelta:
+def read_delay(value: object) -> timedelta:
+    """A delay as people write it: 90s, 30m, 4h, 1d.
+
+    Raises:
+        ValueError: with the mend in the message.
+    """
     if isinstance(value, timedelta):
         delay = value
     elif isinstance(value, str) and (match := _DELAY.fullmatch(value)):
@@ -82,7 +87,7 @@ def in_words(delay: timedelta) -> str:
     return f"{seconds // _UNITS[unit]}{unit}"
 
 
-Delay = Annotated[timedelta, BeforeValidator(_read_delay), PlainSerializer(in_words, return_type=str)]
+Delay = Annotated[timedelta, BeforeValidator(read_delay), PlainSerializer(in_words, return_type=str)]
 
 
 class Row(BaseModel):
@@ -106,7 +111,7 @@ class Row(BaseModel):
 def _row(attempts: int, *delays: str, jitter: float = 0.2, other_time_of_day: bool = False) -> Row:
     return Row(
         attempts=attempts,
-        delays=tuple(_read_delay(delay) for delay in delays),
+        delays=tuple(read_delay(delay) for delay in delays),
         jitter=jitter,
         other_time_of_day=other_time_of_day,
     )
