@@ -72,9 +72,9 @@ def doctor(
 @app.command()
 def agent() -> None:
     """Start the agent, which holds the calls (the same as `python main.py`)."""
-    from voiceagents.livekit import worker
+    from voiceagents.agent import main
 
-    raise typer.Exit(worker.main())
+    raise typer.Exit(main())
 
 
 app.command()(running.up)
