@@ -94,6 +94,7 @@ func (c *call) connect(ctx context.Context, url, token string, attributes map[st
 		track: func(track *webrtc.TrackRemote) { whenReady(func() { c.media.listen(track) }) },
 		key:   func(code uint8) { c.media.press(code) },
 		gone:  func(reason livekit.DisconnectReason) { c.end(endedByRoom(reason)) },
+		sidOf: c.gateway.sidOf,
 	}, c.log)
 	if err != nil {
 		return err

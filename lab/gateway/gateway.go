@@ -10,8 +10,10 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/livekit/protocol/livekit"
 	"github.com/livekit/protocol/rpc"
 	"github.com/livekit/psrpc"
+	lksdk "github.com/livekit/server-sdk-go/v2"
 )
 
 // settings are what the gateway was started with.
@@ -28,6 +30,7 @@ type gateway struct {
 	endpoint *endpoint
 	rules    rpc.IOInfoClient
 	server   rpc.SIPInternalServer
+	rooms    *lksdk.RoomServiceClient
 	nonces   nonces
 
 	// ctx ends when the gateway is told to stop.
@@ -50,6 +53,7 @@ func newGateway(s settings, endpoint *endpoint, bus psrpc.MessageBus, log *slog.
 	if g.server, err = rpc.NewSIPInternalServer(g, bus); err != nil {
 		return nil, err
 	}
+	g.rooms = lksdk.NewRoomServiceClient(s.liveKitURL, s.apiKey, s.apiSecret)
 	endpoint.onInvite = g.invited
 	return g, g.server.RegisterCreateSIPParticipantTopic("")
 }
@@ -78,6 +82,15 @@ func (g *gateway) remove(c *call) {
 	if there {
 		g.ending.Done()
 	}
+}
+
+// sidOf finds the id of the room with this name; it is empty if there is none.
+func (g *gateway) sidOf(ctx context.Context, name string) (string, error) {
+	found, err := g.rooms.ListRooms(ctx, &livekit.ListRoomsRequest{Names: []string{name}})
+	if err != nil || len(found.Rooms) == 0 {
+		return "", err
+	}
+	return found.Rooms[0].Sid, nil
 }
 
 func (g *gateway) count() int {

@@ -31,6 +31,8 @@ type roomEvents struct {
 	track func(*webrtc.TrackRemote)
 	key   func(code uint8)
 	gone  func(livekit.DisconnectReason)
+	// sidOf asks the server for the id of the room that now has this name.
+	sidOf func(ctx context.Context, name string) (string, error)
 }
 
 // room is a phone's place in a LiveKit room.
@@ -206,7 +208,8 @@ func (r *room) reconnecting() {
 	}
 }
 
-// reconnected tells a server that may have forgotten us what has changed since we joined.
+// reconnected tells a server that may have forgotten us what has changed since we joined. A room that was deleted
+// in the very moment we lost it would now exist again, with nobody in it but the phone: then we are gone, too.
 func (r *room) reconnected() {
 	r.stopWaiting()
 	r.mu.Lock()
@@ -214,6 +217,18 @@ func (r *room) reconnected() {
 	r.mu.Unlock()
 	r.log.Info("room connection is back")
 	r.room.LocalParticipant.SetAttributes(attributes)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), joinTimeout)
+		defer cancel()
+		sid, err := r.events.sidOf(ctx, r.room.Name())
+		switch {
+		case err != nil:
+			r.log.Warn("room not found again", "error", err)
+		case sid != r.room.SID():
+			r.gone(livekit.DisconnectReason_ROOM_DELETED)
+			r.room.DisconnectWithReason(livekit.DisconnectReason_CLIENT_INITIATED)
+		}
+	}()
 }
 
 func (r *room) stopWaiting() {

@@ -6,6 +6,7 @@ Every packet that arrives is kept with its time, so that a test can look at pace
 import asyncio
 import secrets
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self, cast
 
@@ -137,26 +138,22 @@ class PhoneAudio(asyncio.DatagramProtocol):
 
     def heard(self, codec: Codec, since: float = 0.0) -> Pcm:
         """What was heard, in the order of the packets, without the key presses."""
-        decoder = av.CodecContext.create(codec.decoder, "r")
-        decoder.sample_rate, decoder.layout = codec.rate, "mono"
-        frames = [
-            frame.to_ndarray().reshape(-1)
-            for p in self.received
-            if p.payload_type == codec.payload and p.at >= since
-            for frame in decoder.decode(av.Packet(p.payload))
-        ]
-        return np.concatenate(frames).astype(np.int16) if frames else np.zeros(0, np.int16)
+        sounds = [sound for at, sound in self._decoded(codec) if at >= since]
+        return np.concatenate(sounds) if sounds else np.zeros(0, np.int16)
 
     def first_loud(self, codec: Codec, since: float, threshold: int = 2000) -> float | None:
         """When the first packet came that holds something loud."""
+        loud = (at for at, s in self._decoded(codec) if at >= since and np.abs(s.astype(np.int32)).max() > threshold)
+        return next(loud, None)
+
+    def _decoded(self, codec: Codec) -> Iterator[tuple[float, Pcm]]:
+        """Each packet's time and sound, from the first on: G.722 needs what came before."""
         decoder = av.CodecContext.create(codec.decoder, "r")
         decoder.sample_rate, decoder.layout = codec.rate, "mono"
         for p in self.received:
             if p.payload_type == codec.payload:
-                frames = decoder.decode(av.Packet(p.payload))
-                if p.at >= since and any(np.abs(f.to_ndarray().astype(np.int32)).max() > threshold for f in frames):
-                    return p.at
-        return None
+                for frame in decoder.decode(av.Packet(p.payload)):
+                    yield p.at, frame.to_ndarray().reshape(-1).astype(np.int16)
 
     async def say(self, sound: Pcm, codec: Codec, to: Address) -> float:
         """Send a sound at its own pace; answers when its first packet left."""

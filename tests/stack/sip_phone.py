@@ -6,6 +6,7 @@ Nothing is answered by itself except what any phone would: BYE, CANCEL, NOTIFY a
 """
 
 import asyncio
+import contextlib
 import re
 import secrets
 import time
@@ -145,6 +146,11 @@ class PhoneCall:
                 self._arrival.clear()
                 await self._arrival.wait()
 
+    def is_up(self) -> bool:
+        """Whether it was answered and nobody has hung up."""
+        answered = self.requests("ACK") if self.invite else 200 in self.statuses()
+        return bool(answered) and not any(m.method == "BYE" for m in self.messages)
+
     def requests(self, method: str) -> list[Message]:
         return [m for m in self.messages if m.status is None and m.method == method]
 
@@ -244,6 +250,11 @@ class SipPhone(asyncio.DatagramProtocol):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        up = [call for call in self.calls.values() if call.is_up()]
+        for call in up:
+            call.hang_up()
+        with contextlib.suppress(TimeoutError):  # the gateway may be what a test has ended
+            await asyncio.gather(*(call.response("BYE", within=1) for call in up))
         for call in self.calls.values():
             call.audio.close()
         self.transport.close()

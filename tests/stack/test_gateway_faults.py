@@ -72,6 +72,27 @@ async def test_a_call_survives_a_short_restart_of_the_server(fresh_lab: Lab) -> 
         assert (await call.response("BYE")).status == 200
 
 
+async def test_a_call_that_comes_back_to_another_room_of_the_same_name_is_hung_up(fresh_lab: Lab) -> None:
+    room = new_room()
+    async with open_desk(fresh_lab) as desk:
+        async with RoomObserver(fresh_lab, room) as observer:
+            call = await desk.answered(room)
+            await observer.track(PHONE_NUMBER)
+            await wait(1.5)  # until all media connections stand
+        await fresh_lab.kill("livekit-server")
+        await redis(fresh_lab, "HDEL", "rooms", room)  # as if it had been deleted while nobody could tell us
+        await fresh_lab.restart("livekit-server")
+        await call.request("BYE", within=LOST_ROOM_S)
+
+
+async def redis(lab: Lab, *words: str) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", lab.ports["redis"])
+    command = "".join(f"${len(word)}\r\n{word}\r\n" for word in words)
+    writer.write(f"*{len(words)}\r\n{command}".encode())
+    assert (await reader.readline()).startswith(b":1")
+    writer.close()
+
+
 async def test_calls_can_be_placed_again_after_the_server_was_gone(fresh_lab: Lab) -> None:
     async with open_desk(fresh_lab) as desk:
         await fresh_lab.kill("livekit-server")
