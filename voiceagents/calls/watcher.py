@@ -44,6 +44,9 @@ NO_AGENT = 3.0
 
 NO_ROOM = 20.0
 """Seconds that a call may be under way without a room."""
+GIVES_UP = 600.0
+"""Seconds that a watcher whose agent is gone waits for a database or a LiveKit that may never come back."""
+
 NOT_TAKEN = 90.0
 """Seconds that a dispatched call may wait for an agent to take it."""
 
@@ -127,7 +130,11 @@ class Watcher:
                 )
             if parent is not None and os.getppid() != parent:
                 orphaned_at = orphaned_at or loop.time()
-                if loop.time() - orphaned_at > presence.SILENT + 5 and self._steady_since is not None:
+                orphaned_for = loop.time() - orphaned_at
+                if orphaned_for > presence.SILENT + 5 and self._steady_since is not None:
+                    return
+                if orphaned_for > GIVES_UP:
+                    log.error("WATCHER_GIVES_UP | blind for %.0f s, and its agent is gone", orphaned_for)
                     return
             with suppress(TimeoutError):
                 async with asyncio.timeout(PERIOD):
