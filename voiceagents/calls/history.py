@@ -156,10 +156,7 @@ async def write(session: AsyncSession, fact: Fact) -> None:
         case TurnSpoken():
             await _write_turn(session, fact)
         case Happened():
-            values = select(
-                literal(fact.call_id), literal(fact.at), literal(fact.kind), literal(fact.detail, CallEvent.detail.type)
-            ).where(select(Call.id).where(Call.id == fact.call_id).exists())
-            await session.execute(insert(CallEvent).from_select(["call_id", "at", "kind", "detail"], values))
+            await _write_event(session, fact)
         case CallEnded():
             await end(session, fact)
 
@@ -219,6 +216,17 @@ async def _write_turn(session: AsyncSession, fact: TurnSpoken) -> None:
             set_={name: statement.excluded[name] for name in ("text", "ended_at", "interrupted", "latencies")},
         )
     )
+
+
+async def _write_event(session: AsyncSession, fact: Happened) -> None:
+    columns = {CallEvent.call_id: fact.call_id, CallEvent.at: fact.at, CallEvent.kind: fact.kind}
+    detail = literal(fact.detail, CallEvent.detail.type)
+    known = select(Call.id).where(Call.id == fact.call_id).exists()
+    written = select(CallEvent.id).where(*(column == value for column, value in columns.items()))
+    values = select(*(literal(value) for value in columns.values()), detail).where(
+        known, ~written.where(CallEvent.detail == detail).exists()
+    )
+    await session.execute(insert(CallEvent).from_select([*columns, CallEvent.detail], values))
 
 
 @dataclass(frozen=True)

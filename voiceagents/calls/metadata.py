@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 from uuid import UUID
 
+from voiceagents.text import storable
+
 MAX_BYTES = 512 * 1024
 """LiveKit's limit for a metadata string, in bytes (livekit-server `limit.max_metadata_size` is at most this)."""
 
-_LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _OUTBOUND_ROOM = re.compile(r"^call-(\+?[1-9][0-9]{5,14})-.+$")
 _DID_ROOM = re.compile(r"^did-(\+?[1-9][0-9]{5,14})(?!\d)")
 _LONGEST_IDENTIFIER = 200
@@ -164,8 +165,7 @@ def encode(values: dict[str, Any]) -> str:
     Raises:
         MetadataError: names its size and the limit, both in bytes.
     """
-    text = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
-    text = _LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
+    text = storable(json.dumps(values, ensure_ascii=False, separators=(",", ":")))
     size = len(text.encode())
     if size > MAX_BYTES:
         raise MetadataError(
@@ -239,7 +239,7 @@ class _Reader:
         if value is None:
             return None
         if isinstance(value, str):
-            return _storable(value)
+            return storable(value)
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             self.problems.append(f"{key} is {_kind(value)}, taken as text")
             return str(value)
@@ -299,11 +299,6 @@ class _Reader:
         except ValueError:
             self.problems.append(f"{key} is not a call id: ignored")
             return None
-
-
-def _storable(text: str) -> str:
-    # PostgreSQL's text holds neither NUL nor lone surrogates, and a prompt needs neither.
-    return _LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text).replace("\x00", "")
 
 
 def _kind(value: object) -> str:

@@ -6,7 +6,9 @@ a file that the next recorder of this machine reads.
 """
 
 import asyncio
+import fcntl
 import logging
+import os
 import threading
 import time
 from collections import deque
@@ -14,10 +16,11 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 from uuid import uuid4
 
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from pydantic import ValidationError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from voiceagents.calls import history
@@ -55,7 +58,7 @@ class Recorder:
         self._outbox: deque[Fact] = deque()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="history", daemon=True)
-        self._taken_up: list[Path] = []
+        self._taken_up: list[tuple[Path, BinaryIO]] = []
         self._closing = False
 
     def start(self) -> None:
@@ -94,9 +97,8 @@ class Recorder:
         if self._closing:
             return
         self._closing = True
-        if not self._flush_soon(seconds).result():
-            self._spool_rest()
-        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(timeout=seconds)
+        self._flush_soon(seconds).result()
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=seconds)
 
@@ -110,9 +112,12 @@ class Recorder:
 
     async def _stop(self) -> None:
         self._writer.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._writer
-        await self._database.close()
+        await asyncio.wait({self._writer}, timeout=2)
+        if self._outbox:
+            self._spool_rest()
+        with suppress(SQLAlchemyError, OSError, TimeoutError):
+            async with asyncio.timeout(2):
+                await self._database.close()
 
     def _append(self, fact: Fact) -> None:
         self._outbox.append(fact)
@@ -155,7 +160,7 @@ class Recorder:
             batch = [self._outbox[i] for i in range(min(_BATCH, len(self._outbox)))]
             try:
                 written = await self._write_batch(batch)
-            except (SQLAlchemyError, OSError) as error:
+            except Exception as error:  # noqa: BLE001  whatever goes wrong with one batch, the facts wait and the writer lives
                 log.warning(
                     "HISTORY_WAITING | facts=%d | retry_in=%.1fs | cause=%s", len(self._outbox), pause, _reason(error)
                 )
@@ -177,15 +182,15 @@ class Recorder:
                 for fact in batch:
                     await history.write(session, fact)
             return len(batch)
-        except DBAPIError as error:
-            if _is_away(error):
+        except (SQLAlchemyError, ValueError, TypeError) as error:
+            if not _blames_the_fact(error):
                 raise
         for fact in batch:
             try:
                 async with self._database.transaction() as session:
                     await history.write(session, fact)
-            except DBAPIError as error:
-                if _is_away(error):
+            except (SQLAlchemyError, ValueError, TypeError) as error:
+                if not _blames_the_fact(error):
                     raise
                 # A fact that the database will never take must not hold up all that come after it.
                 log.exception("HISTORY_FACT_REFUSED | call=%s | fact=%s", fact.call_id, fact.fact)
@@ -204,29 +209,62 @@ class Recorder:
         log.warning("HISTORY_SPOOLED | facts=%d | file=%s", len(self._outbox), target)
 
     def _read_spool(self) -> None:
-        # A file is deleted only when its facts are in the database, so that a crash in between reads it again.
-        for file in sorted(self._spool.glob("*.jsonl*")):
-            mine = file.with_name(f"{file.name.split('.')[0]}.jsonl.{uuid4().hex[:8]}")
-            try:
-                file.rename(mine)
-            except FileNotFoundError:
-                continue  # another worker of this machine took it first
-            facts = [FACT.validate_json(line) for line in mine.read_bytes().splitlines() if line.strip()]
+        # A file is deleted only when its facts are in the database, so that a crash in between reads it again. Until
+        # then it is locked, and the lock goes with the process.
+        for path in sorted(self._spool.glob("*.jsonl")):
+            file = _taken(path)
+            if file is None:
+                continue
+            facts: list[Fact] = []
+            unreadable: list[bytes] = []
+            for line in file.read().splitlines():
+                try:
+                    facts.append(FACT.validate_json(line))
+                except ValidationError:
+                    unreadable.append(line)
+            if unreadable:
+                kept = path.with_suffix(".unreadable")
+                kept.touch(mode=0o600)
+                kept.write_bytes(b"\n".join(unreadable) + b"\n")
+                log.error("HISTORY_UNREADABLE | lines=%d | kept_in=%s", len(unreadable), kept)
             self._outbox.extend(facts)
-            self._taken_up.append(mine)
-            log.info("HISTORY_RESUMED | facts=%d | file=%s", len(facts), file)
+            self._taken_up.append((path, file))
+            log.info("HISTORY_RESUMED | facts=%d | file=%s", len(facts), path)
+        if not self._outbox:
+            self._forget_spool()
 
     def _forget_spool(self) -> None:
         while self._taken_up:
-            self._taken_up.pop().unlink(missing_ok=True)
+            path, file = self._taken_up.pop()
+            path.unlink(missing_ok=True)
+            file.close()
 
 
-def _is_away(error: DBAPIError) -> bool:
-    """True when the server is not there, False when it is there and refuses what we wrote."""
+def _taken(path: Path) -> BinaryIO | None:
+    """The file, locked for us; None when another recorder of this machine has it, or has just done with it."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(file.fileno()).st_nlink:
+            return file
+    except BlockingIOError:
+        pass
+    file.close()
+    return None
+
+
+def _blames_the_fact(error: Exception) -> bool:
+    """True when the fact can never be written, whoever tries; False when it is worth waiting."""
+    if not isinstance(error, DBAPIError):
+        return isinstance(error, (StatementError, ValueError, TypeError))
+    if error.connection_invalidated:
+        return False
     sqlstate: str | None = getattr(error.orig, "sqlstate", None)
-    # Class 08: connection; 57: operator intervention (shutting down, starting up); 53: out of resources; 40:
-    # serialisation, try again.
-    return sqlstate is None or sqlstate[:2] in ("08", "57", "53", "40") or error.connection_invalidated
+    # Class 22: the data, 23: a constraint, 54: too long for an index.
+    return isinstance(error, (DataError, IntegrityError)) or (sqlstate or "")[:2] in ("22", "23", "54")
 
 
 def _reason(error: BaseException) -> str:

@@ -9,16 +9,23 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from voiceagents.calls.outcomes import Ending
 from voiceagents.calls.states import CallState, Direction, EndedBy, Outcome, Speaker
+from voiceagents.text import storable_value
 
 
 class _Fact(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     call_id: UUID
+
+    @model_validator(mode="before")
+    @classmethod
+    def _storable(cls, values: Any) -> Any:
+        # What people and models say comes from outside: one character must not cost the fact.
+        return storable_value(values)
 
 
 class CallOpened(_Fact):
