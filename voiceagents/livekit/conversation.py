@@ -52,17 +52,12 @@ _LATENCIES = {
     "tts_node_ttfb": "tts_ttfb",
     "e2e_latency": "e2e_latency",
 }
-
-
 _PARTS = {"llm": "the language model", "stt": "speech recognition", "tts": "the voice"}
 
 
 @dataclass(frozen=True)
 class Manners:
-    """How we behave on the line.
-
-    Times in seconds.
-    """
+    """How we behave on the line. Times in seconds."""
 
     opening: str | None = None
     """Said word for word as soon as the line is open; None: the person speaks first."""
