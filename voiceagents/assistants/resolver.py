@@ -87,7 +87,7 @@ async def resolve_inbound(
         if found is not None:
             return found
         log.warning("RESOLVER_EMPTY | source=%s | nothing found, trying the next source", source)
-    unowned = known_for_certain and did is not None and not job_assistant_id and not room_assistant_id
+    unowned = known_for_certain and did and not job_assistant_id and not room_assistant_id
     return OUT_OF_SERVICE if unowned else MINIMAL
 
 
