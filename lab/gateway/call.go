@@ -19,6 +19,7 @@ const (
 	byeTimeout = 4 * time.Second
 	// removalGrace lets a phone that is removed hear the end of what was said to it: a word still on its way.
 	removalGrace = 200 * time.Millisecond
+	mostKeys     = 32 // pressed on the phone that the room has not been told of
 )
 
 // ending is the cause of a call's end.
@@ -76,22 +77,11 @@ func (g *gateway) newCall(id string, longest time.Duration) *call {
 	return c
 }
 
-// connect joins the room and binds the socket for the phone's sound.
+// connect binds the socket for the phone's sound and joins the room.
 func (c *call) connect(ctx context.Context, url, token string, attributes map[string]string) error {
-	ready := make(chan struct{})
-	defer close(ready)
-	// The room's events may come before the socket exists.
-	whenReady := func(do func()) {
-		go func() {
-			<-ready
-			if c.media != nil {
-				do()
-			}
-		}()
-	}
 	var err error
-	c.room, err = joinRoom(ctx, url, token, attributes, roomEvents{
-		track: func(track *webrtc.TrackRemote) { whenReady(func() { c.media.listen(track) }) },
+	c.room, err = newRoom(attributes, roomEvents{
+		track: func(track *webrtc.TrackRemote) { c.media.listen(track) },
 		key:   func(code uint8) { c.media.press(code) },
 		gone:  func(reason livekit.DisconnectReason) { c.end(endedByRoom(reason)) },
 		sidOf: c.gateway.sidOf,
@@ -99,11 +89,28 @@ func (c *call) connect(ctx context.Context, url, token string, attributes map[st
 	if err != nil {
 		return err
 	}
-	c.media, err = newMedia(c.gateway.endpoint.addr.Addr(), c.room, c.room.sendKey, c.log)
+	// Telling the room may take a while, for which the phone's voice must not wait.
+	pressed := make(chan uint8, mostKeys)
+	c.media, err = newMedia(c.gateway.endpoint.addr.Addr(), c.room, func(code uint8) {
+		select {
+		case pressed <- code:
+		default:
+		}
+	}, c.log)
 	if err != nil {
-		c.room.leave(livekit.DisconnectReason_CLIENT_INITIATED)
+		return err
 	}
-	return err
+	go func() {
+		for {
+			select {
+			case code := <-pressed:
+				c.room.sendKey(code)
+			case <-c.ctx.Done():
+				return
+			}
+		}
+	}()
+	return c.room.join(ctx, url, token)
 }
 
 // attach gives the call its dialog, which from now on can end it.
@@ -170,8 +177,12 @@ func (c *call) cause() *ending {
 // leave frees all that the call holds, its place in the room first.
 func (c *call) leave(reason livekit.DisconnectReason) {
 	c.end(endedByPhone)
-	c.room.leave(reason)
-	c.media.close()
+	if c.room != nil {
+		c.room.leave(reason)
+	}
+	if c.media != nil {
+		c.media.close()
+	}
 	if c.dialog != nil {
 		c.gateway.server.DeregisterTransferSIPParticipantTopic(c.id)
 	}

@@ -75,11 +75,7 @@ type inbound struct {
 // drop ends a call that never was. What is to be said to the caller has been said.
 func (in *inbound) drop() {
 	in.end(endedByCaller)
-	if in.room != nil {
-		in.leave(in.cause().reason)
-		return
-	}
-	in.gateway.remove(in.call)
+	in.leave(in.cause().reason)
 }
 
 func (in *inbound) provisional(code int, reason string) {

@@ -60,13 +60,24 @@ func newMedia(ip netip.Addr, track trackWriter, onKey func(code uint8), log *slo
 		up: newUplink(track), onKey: onKey, sources: map[source]struct{}{},
 	}
 	m.ctx, m.stop = context.WithCancel(context.Background())
-	m.workers.Go(m.receive)
+	m.work(m.receive)
 	return m, nil
+}
+
+// work runs something for as long as there is sound.
+func (m *media) work(do func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.ctx.Err() == nil {
+		m.workers.Go(do)
+	}
 }
 
 // close ends all sound. It waits for the workers, so it must not be called by one of them.
 func (m *media) close() {
+	m.mu.Lock()
 	m.stop()
+	m.mu.Unlock()
 	_ = m.socket.Close()
 	m.workers.Wait()
 }
@@ -77,8 +88,8 @@ func (m *media) start(agreed agreedAudio) {
 	already := m.sending
 	m.agreed, m.sending = agreed, true
 	m.mu.Unlock()
-	if !already && m.ctx.Err() == nil {
-		m.workers.Go(m.send)
+	if !already {
+		m.work(m.send)
 	}
 }
 
@@ -213,7 +224,7 @@ func (m *media) format(payload uint8) (codec, bool) {
 
 // listen plays a track of the room until it ends.
 func (m *media) listen(track *webrtc.TrackRemote) {
-	m.workers.Go(func() {
+	m.work(func() {
 		line := &downlink{media: m}
 		defer line.close()
 		ordered := jitter.NewBuffer(audioPackets{}, reorderWait, line.play)

@@ -34,8 +34,7 @@ func (g *gateway) CreateSIPParticipant(ctx context.Context, req *rpc.InternalCre
 		return nil, err
 	}
 	if err := c.joinFor(ctx, req); err != nil {
-		c.end(endedByShutdown)
-		g.remove(c)
+		c.leave(livekit.DisconnectReason_CLIENT_INITIATED)
 		return nil, psrpc.NewError(psrpc.Unavailable, err)
 	}
 	response := &rpc.InternalCreateSIPParticipantResponse{

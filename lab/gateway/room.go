@@ -54,16 +54,18 @@ type room struct {
 	lost       *time.Timer
 }
 
-// joinRoom joins with a token that carries the given attributes. Media flows as soon as publish was called.
-func joinRoom(ctx context.Context, url, token string, attributes map[string]string, events roomEvents, log *slog.Logger) (*room, error) {
+// newRoom prepares a phone's place in a room: what it will send there can be given to it from now on.
+func newRoom(attributes map[string]string, events roomEvents, log *slog.Logger) (*room, error) {
 	track, err := lksdk.NewLocalTrack(webrtc.RTPCodecCapability{
 		MimeType: webrtc.MimeTypeOpus, ClockRate: opusClock, Channels: 2, SDPFmtpLine: "minptime=10;useinbandfec=1",
 	})
 	if err != nil {
 		return nil, fmt.Errorf("opus track: %w", err)
 	}
-	r := &room{log: log, track: track, events: events,
-		joined: make(chan struct{}), heard: make(chan struct{}), attributes: maps.Clone(attributes)}
+	r := &room{
+		log: log, track: track, events: events, attributes: maps.Clone(attributes),
+		joined: make(chan struct{}), heard: make(chan struct{}),
+	}
 	r.room = lksdk.NewRoom(&lksdk.RoomCallback{
 		OnDisconnected: func() { r.gone(r.room.DisconnectReason()) },
 		OnReconnecting: r.reconnecting,
@@ -94,6 +96,11 @@ func joinRoom(ctx context.Context, url, token string, attributes map[string]stri
 			},
 		},
 	})
+	return r, nil
+}
+
+// join enters the room, with a token that carries the attributes. It returns as soon as the others can see us.
+func (r *room) join(ctx context.Context, url, token string) error {
 	connected := make(chan error, 1)
 	go func() {
 		connected <- r.room.JoinWithContextAndToken(context.WithoutCancel(ctx), url, token,
@@ -101,25 +108,24 @@ func joinRoom(ctx context.Context, url, token string, attributes map[string]stri
 			lksdk.WithDisableRegionDiscovery(), lksdk.WithLogger(logger.GetDiscardLogger()),
 		)
 	}()
+	var err error
 	select {
 	case err = <-connected:
 	case <-ctx.Done():
 		err = ctx.Err()
 	case <-r.joined:
-		// The others see us from here on. Media may take a second more, which a phone that rings does not need.
+		// Media may take a second more, which a phone that rings does not need.
 		go func() {
 			if err := <-connected; err != nil && !r.left.Load() {
-				log.Warn("no media connection to the room", "error", err)
+				r.log.Warn("no media connection to the room", "error", err)
 				r.gone(livekit.DisconnectReason_JOIN_FAILURE)
 			}
 		}()
-		return r, nil
 	}
 	if err != nil {
-		r.room.Disconnect()
-		return nil, fmt.Errorf("join: %w", err)
+		return fmt.Errorf("join: %w", err)
 	}
-	return r, nil
+	return nil
 }
 
 // publish adds the phone's track to the room.
