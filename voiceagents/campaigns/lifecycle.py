@@ -268,7 +268,10 @@ async def duplicate(
             never = [outcome.value for outcome in NEVER_DIAL]
             people = people.where(Contact.last_outcome.is_(None) | Contact.last_outcome.not_in(never))
         columns = ["campaign_id", "phone", "name", "email", "time_zone", "variables"]
-        await session.execute(insert(Contact).from_select(columns, people.order_by(Contact.position)))
+        # Defaults are left to the database: one made here would be the same for every row.
+        await session.execute(
+            insert(Contact).from_select(columns, people.order_by(Contact.position), include_defaults=False)
+        )
     await session.refresh(copy)
     return copy
 
