@@ -1,0 +1,119 @@
+"""Which rows does a text file hold whose cells are set apart by a character (CSV, TSV and their kin)?
+
+The delimiter is the one that cuts the first rows into the same number of cells. Nothing is read further ahead than a
+row, and neither a line without end nor a quotation mark that is never closed can fill the memory.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Generator, Iterator
+from itertools import islice
+from typing import BinaryIO
+
+from voiceagents.campaigns.encodings import encoding_of, name_of
+from voiceagents.campaigns.rows import Row, TableError, storable
+
+DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
+
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
+_LONGEST_LINE = 2**20
+# A quotation mark that is not closed swallows rows up to the next one. No cell that people typed has as many lines.
+_MOST_LINES = 100
+_SAMPLED_LINES = 200
+_PREAMBLE = 5
+_DIGITS_OF_A_NUMBER = 7
+
+
+class Delimited:
+    """A text file as rows. Reads from the start each time `rows` is called; the file stays open and the caller's."""
+
+    def __init__(self, file: BinaryIO, *, encoding: str | None = None, delimiter: str | None = None) -> None:
+        self._file = file
+        self._size = file.seek(0, io.SEEK_END)
+        self._encoding, self._errors = (encoding, "replace") if encoding else encoding_of(file)
+        sample = list(islice(self._lines(), _SAMPLED_LINES))
+        stated = _SEPARATOR_LINE.fullmatch(sample[0]) if sample else None
+        self._skipped = 1 if stated else 0
+        self._delimiter = delimiter or (str(stated.group(1)) if stated else guess_delimiter(sample))
+        between = DELIMITERS.get(self._delimiter, self._delimiter)
+        self.notes = [f"{name_of(self._encoding)}, {between} between the cells"]
+
+    def rows(self) -> Generator[Row]:
+        """Every row that is not blank.
+
+        Raises:
+            TableError: on the way, with its line.
+        """
+        ended = False
+
+        def lines() -> Iterator[str]:
+            nonlocal ended
+            yield from islice(self._lines(), self._skipped, None)
+            ended = True
+
+        reader = csv.reader(lines(), delimiter=self._delimiter, skipinitialspace=True)
+        line = self._skipped + 1
+        try:
+            for cells in reader:
+                following = self._skipped + reader.line_num + 1
+                # The reader asks for a line after the last one only in the middle of a cell.
+                if ended or following - line > _MOST_LINES:
+                    raise TableError(_OPEN_QUOTE, line)
+                row = Row(line, cells)
+                if (cells and cells[0]) or not row.is_blank:
+                    yield row
+                line = following
+        except csv.Error as error:
+            if "field larger" in str(error):
+                raise TableError(_OPEN_QUOTE, line) from None
+            raise TableError(f"this is no row of a table ({error})", line) from None
+        except UnicodeDecodeError as error:
+            raise TableError(
+                f"the text is not {name_of(self._encoding)} ({error.reason}); save the file as CSV UTF-8", line
+            ) from None
+
+    def share_read(self) -> float:
+        """How much of the file has been read, from 0 to 1."""
+        return min(1.0, self._file.tell() / self._size) if self._size else 1.0
+
+    def _lines(self) -> Iterator[str]:
+        self._file.seek(0)
+        try:
+            text = io.TextIOWrapper(self._file, encoding=self._encoding, errors=self._errors, newline="")
+        except LookupError:
+            raise TableError(f"there is no encoding named {self._encoding}") from None
+        try:
+            number = 0
+            while line := text.readline(_LONGEST_LINE):
+                number += 1
+                if len(line) >= _LONGEST_LINE:
+                    raise TableError(f"the line is longer than {_LONGEST_LINE} characters; is this a table?", number)
+                yield storable(line) if "\x00" in line else line
+        finally:
+            text.detach()
+
+
+_OPEN_QUOTE = 'a quotation mark (") is opened here and never closed; close it, or double it if it belongs to the text'
+
+
+def guess_delimiter(lines: list[str]) -> str:
+    """The delimiter of a file that starts with these lines. A file of one column gets a comma."""
+    best, best_score = ",", (0.0, 0)
+    for delimiter in DELIMITERS:
+        try:
+            rows = [row for row in csv.reader(lines, delimiter=delimiter, skipinitialspace=True) if any(row)]
+        except csv.Error:
+            continue
+        start = next((i for i, row in enumerate(rows[:_PREAMBLE]) if len(row) > 1), None)
+        # Below the first row only a header starts a table: "+1 202 555 0143;ext=2" does not.
+        if start is None or (start > 0 and any(_has_number(cell) for cell in rows[start])):
+            continue
+        width = len(rows[start])
+        alike = sum(len(row) == width for row in rows[start:]) / len(rows[start:])
+        best, best_score = max((best, best_score), (delimiter, (alike, width)), key=lambda scored: scored[1])
+    return best
+
+
+def _has_number(cell: str) -> bool:
+    return sum(c.isdigit() for c in cell) >= _DIGITS_OF_A_NUMBER
