@@ -60,26 +60,16 @@ ENDED_CHANNEL = "voiceagents_call_ended"
 
 
 async def open_call(session: AsyncSession, opened: CallOpened) -> bool:
-    """Makes the call's row if it is not there yet.
+    """Makes the call's row if it is not there yet, and no other call is going on in its room.
 
     True when it was made now.
     """
-    values = opened.model_dump(exclude={"call_id", "fact", "at", "state"}, exclude_none=True)
-    statement = (
-        insert(Call)
-        .values(id=opened.call_id, state=opened.state, created_at=opened.at, **values)
-        .on_conflict_do_nothing(index_elements=[Call.id])
-    )
+    values: dict[Any, Any] = opened.model_dump(exclude={"call_id", "fact", "at", "state"}, exclude_none=True)
+    values |= {Call.id: opened.call_id, Call.state: opened.state, Call.created_at: opened.at}
     if (time := _TIME_OF.get(opened.state)) is not None:
-        statement = (
-            insert(Call)
-            .values(
-                {Call.id: opened.call_id, Call.state: opened.state, Call.created_at: opened.at, time: opened.at}
-                | values
-            )
-            .on_conflict_do_nothing(index_elements=[Call.id])
-        )
-    return (await session.execute(statement.returning(Call.id))).scalar_one_or_none() is not None
+        values[time] = opened.at
+    statement = insert(Call).values(values).on_conflict_do_nothing().returning(Call.id)
+    return (await session.execute(statement)).scalar_one_or_none() is not None
 
 
 async def claim(

@@ -111,7 +111,8 @@ class Line:
     def _on_status(self, status: str | None, participant: rtc.Participant) -> None:
         now = datetime.now(UTC)
         sip_call_id = participant.attributes.get("sip.callIDFull") or participant.attributes.get("sip.callID")
-        ours = sip.with_plus(participant.attributes.get("sip.trunkPhoneNumber"))
+        # Of a call that came in, the trunk's number is the one that was called, and the row holds it from the start.
+        ours = None if self._inbound else sip.with_plus(participant.attributes.get("sip.trunkPhoneNumber"))
         if status == "ringing" and not self.rang:
             self.rang = True
             self._recorder.write(

@@ -113,13 +113,15 @@ async def _route(job: Job) -> None:
         metadata = parse_job(job.ctx.job.metadata)
     except MetadataError as error:
         log.error(
+        if not metadata.is_outbound and is_outbound_room(job.room_name):
+            raise MetadataError("no phone_number, in a room that was made to call somebody")
             "%s",
             logs.event("❌ JOB_METADATA_REFUSED", room=logs.room(job.room_name), cause=error),
         )
         if is_outbound_room(job.room_name):
             # Nobody waits in a room that a dispatcher made: no dial, no assistant talking to nobody, a
             # row that says why.
-            await outbound.refuse_unreadable(job, context, f"job metadata cannot be read: {error}")
+            await outbound.refuse_unreadable(job, context, f"job metadata cannot be used: {error}")
             return
         metadata = JobMetadata()
     for problem in (*metadata.problems, *context.problems):
