@@ -15,12 +15,12 @@ from voiceagents import logs
 from voiceagents.assistants.prompts import with_campaign_context
 from voiceagents.assistants.resolver import OUT_OF_SERVICE, Resolved, resolve_inbound
 from voiceagents.calls import history
-from voiceagents.calls.metadata import JobMetadata, RoomContext, did_in_room
+from voiceagents.calls.metadata import JobMetadata, RoomContext, did_in_room, is_outbound_room
 from voiceagents.calls.outcomes import Ending
 from voiceagents.calls.recorder import HistoryUnavailable
 from voiceagents.calls.records import CallOpened
 from voiceagents.calls.states import CallState, Direction, EndedBy, Outcome
-from voiceagents.livekit import sip
+from voiceagents.livekit import outbound, sip
 from voiceagents.livekit.conversation import Conversation, Manners
 from voiceagents.livekit.job import Job
 from voiceagents.livekit.line import Line
@@ -55,6 +55,9 @@ async def run(job: Job, metadata: JobMetadata, context: RoomContext) -> None:
             log.warning(
                 "NO_CALLER | room=%s | nobody was in the room after %.0f s", logs.room(job.room_name), _CALLER_SEEN
             )
+            if is_outbound_room(job.room_name):
+                # A dispatcher made this room to dial somebody and forgot to say whom.
+                await outbound.refuse_unreadable(job, context, "the job metadata names no phone_number")
             return
         call = sip.InboundCall.of(caller.attributes)
         did = call.did or sip.with_plus(did_in_room(job.room_name))
