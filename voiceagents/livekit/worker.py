@@ -111,10 +111,10 @@ async def _route(job: Job) -> None:
     context = parse_room(job.ctx.job.room.metadata)
     try:
         metadata = parse_job(job.ctx.job.metadata)
-    except MetadataError as error:
-        log.error(
         if not metadata.is_outbound and is_outbound_room(job.room_name):
             raise MetadataError("no phone_number, in a room that was made to call somebody")
+    except MetadataError as error:
+        log.error(
             "%s",
             logs.event("❌ JOB_METADATA_REFUSED", room=logs.room(job.room_name), cause=error),
         )
