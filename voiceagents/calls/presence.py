@@ -38,23 +38,21 @@ class Places:
 
     total: int
     used: int
-
-    @property
-    def free(self) -> int:
-        return max(0, self.total - self.used)
+    """As the agents last said."""
+    workers: frozenset[str]
 
 
 async def places(session: AsyncSession) -> Places:
     """The room in all agent processes that live and take calls."""
     recent = func.now() - timedelta(seconds=SILENT)
-    row = (
+    rows = (
         await session.execute(
-            select(func.coalesce(func.sum(Worker.max_calls), 0), func.coalesce(func.sum(Worker.active_calls), 0)).where(
+            select(Worker.id, Worker.max_calls, Worker.active_calls).where(
                 Worker.stopped_at.is_(None), Worker.seen_at > recent, Worker.accepting
             )
         )
-    ).one()
-    return Places(int(row[0]), int(row[1]))
+    ).all()
+    return Places(sum(row[1] for row in rows), sum(row[2] for row in rows), frozenset(row[0] for row in rows))
 
 
 async def leave(session: AsyncSession, worker_id: str) -> None:

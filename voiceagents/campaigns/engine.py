@@ -41,7 +41,7 @@ from voiceagents.calls.outcomes import Ending
 from voiceagents.calls.records import CallEnded
 from voiceagents.calls.states import CallState, EndedBy, Outcome
 from voiceagents.calls.watcher import Watcher
-from voiceagents.campaigns import feeding, lifecycle, settling
+from voiceagents.campaigns import feeding, lifecycle, places, settling
 from voiceagents.campaigns.models import Campaign, Contact
 from voiceagents.campaigns.states import CampaignState
 from voiceagents.db import Database
@@ -57,6 +57,10 @@ OVERDUE = timedelta(seconds=20)
 
 _STALLED = 8.0
 """Seconds without a sign of life after which an engine counts as dead."""
+_LONGEST_SLEEP = timedelta(minutes=5)
+"""Time after which a running campaign is looked at, should nothing happen."""
+
+_JOB_LOOK = 0.5
 _CONCURRENCY = 20
 _DISPATCH_TRIES = 4
 
@@ -125,6 +129,8 @@ class Engine:
             worker = asyncio.create_task(
                 self.app.run_worker_async(
                     concurrency=_CONCURRENCY,
+                    # A notification that comes while the worker looks is lost to it (procrastinate 3.10).
+                    fetch_job_polling_interval=_JOB_LOOK,
                     install_signal_handlers=False,
                     delete_jobs="always",
                     update_heartbeat_interval=_STALLED / 4,
@@ -171,49 +177,53 @@ class Engine:
 
         All engines do so; a job that is queued already is not queued twice.
         """
-        last_look = clock.now() - timedelta(seconds=LOOK)
+        loop = asyncio.get_running_loop()
+        look_at = loop.time()
         while True:
+            self._wake.clear()
+            # The system's clock may be set, forward or back: what is due is asked of it again at every look.
+            rest = LOOK
             try:
-                now = clock.now()
-                look = (now - last_look).total_seconds() >= LOOK
-                if look:
-                    last_look = now
+                if loop.time() >= look_at:
+                    look_at = loop.time() + LOOK
+                    self._settle_soon = True
                     await self._take_over()
                     await self._defer(self._reconcile, "reconcile")
-                if self._settle_soon or look:
+                if self._settle_soon:
                     self._settle_soon = False
                     await self._defer(self._settle, "settle")
-                next_at = await self._defer_due_feeds(now)
+                next_at = await self._defer_due_feeds(clock.now())
+                if next_at is not None:
+                    rest = max(0.0, (next_at - clock.now()).total_seconds())
             except (SQLAlchemyError, ProcrastinateException, psycopg.Error, OSError) as error:
                 log.warning("ENGINE_BLIND | cause=%s", _first_line(error))
-                next_at = None
-            rest = LOOK - (clock.now() - last_look).total_seconds()
-            if next_at is not None:
-                rest = min(rest, (next_at - clock.now()).total_seconds())
-            if rest > 0 and not self._wake.is_set():
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(rest):
-                        await self._wake.wait()
-            self._wake.clear()
+                self._settle_soon = True
+                await self._pause(1.0)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(rest, max(0.0, look_at - loop.time()))):
+                    await self._wake.wait()
 
     async def _defer_due_feeds(self, now: datetime) -> datetime | None:
         """Defers `feed` for every campaign whose time has come, and returns the next such time."""
+        heard = set(self._due)
         live = Campaign.state.in_([CampaignState.RUNNING, CampaignState.SCHEDULED])
         async with self._database.transaction() as session:
             rows = (await session.execute(select(Campaign.id, Campaign.wake_at).where(live))).all()
-        heard, self._due = self._due, set()
+        self._due -= heard
         next_at: datetime | None = None
         for id_, wake_at in rows:
-            if id_ in heard or wake_at is None or wake_at <= now:
+            # A time further off than any we set: the clock was set back.
+            if id_ in heard or wake_at is None or not now < wake_at <= now + _LONGEST_SLEEP:
                 await self._defer(self._feed, f"feed:{id_}", campaign_id=str(id_))
             elif next_at is None or wake_at < next_at:
                 next_at = wake_at
         return next_at
 
     async def _defer(self, task: Any, lock: str, **arguments: str) -> None:
-        # The queueing lock keeps one waiting; the lock keeps one running.
+        # One waits at most. Several may run: the rows' own locks keep them apart, and a job that died with its engine
+        # stands in nobody's way.
         with suppress(AlreadyEnqueued):
-            await task.configure(queueing_lock=lock, lock=lock).defer_async(**arguments)
+            await task.configure(queueing_lock=lock).defer_async(**arguments)
 
     async def _run_feed(self, campaign_id: str) -> None:
         id_ = UUID(campaign_id)
@@ -221,8 +231,13 @@ class Engine:
         async with self._database.transaction() as session:
             fed = await feeding.feed(session, id_, now, self._defer_dispatch)
             # Without a time of its own a campaign is looked at again when something happens, or after a while anyway.
+            later = now + _LONGEST_SLEEP
+            wake_at = None if fed.completed else min(fed.again_at or later, later)
             await session.execute(
-                update(Campaign).where(Campaign.id == id_).values(wake_at=fed.again_at or now + timedelta(hours=1))
+                update(Campaign)
+                .where(Campaign.id == id_)
+                .values(wake_at=wake_at, updated_at=Campaign.updated_at)
+                .execution_options(synchronize_session=False)
             )
         if fed.calls:
             log.info("CAMPAIGN_FED | campaign=%s | calls=%d", id_, fed.calls)
@@ -230,17 +245,13 @@ class Engine:
             log.info("CAMPAIGN_COMPLETED | campaign=%s", id_)
         self._wake.set()
 
-    async def _defer_dispatch(self, session: AsyncSession, call_id: UUID, moment: datetime) -> None:
+    async def _defer_dispatch(self, session: AsyncSession, call_id: UUID) -> None:
         raw = await (await session.connection()).get_raw_connection()
         connection: Any = raw.driver_connection
-        await self._dispatch.configure(connection=connection).defer_async(
-            call_id=str(call_id), moment=moment.isoformat()
-        )
+        await self._dispatch.configure(connection=connection).defer_async(call_id=str(call_id))
 
-    async def _run_dispatch(self, call_id: str, moment: str | None = None) -> None:
+    async def _run_dispatch(self, call_id: str) -> None:
         id_ = UUID(call_id)
-        if moment is not None:  # its place in the calls of this second; never far off, see feeding.HORIZON
-            await self._pause((datetime.fromisoformat(moment) - clock.now()).total_seconds())
         async with self._database.transaction() as session:
             call = await session.get(Call, id_)
             if call is None or call.state is not CallState.QUEUED:
@@ -310,28 +321,31 @@ class Engine:
                 await history.end(session, CallEnded.of(call_id, ending, clock.now()))
 
     async def _end(self, call_id: UUID, outcome: Outcome, cause: str) -> None:
+        """Ends a call that was not dialled. One that an agent has claimed meanwhile goes on."""
         async with self._database.transaction() as session:
+            call = await session.get(Call, call_id, with_for_update=True)
+            if call is None or call.state not in (CallState.QUEUED, CallState.DISPATCHED):
+                return
             await history.end(session, CallEnded.of(call_id, Ending(outcome, cause, EndedBy.SYSTEM), clock.now()))
 
     async def _run_settle(self) -> None:
         async with self._database.transaction() as session:
-            campaigns = await settling.settle(session, clock.now(), self._random)
-            rivals = await self._same_trunks(session, campaigns)
-            for campaign_id in campaigns | rivals:
+            settled = await settling.settle(session, clock.now(), self._random)
+            # Whatever ended, a call of no campaign, too, left a place that others may wait for.
+            waiting = await places.waiting(session, settled.calls) if settled.calls else set[UUID]()
+            for campaign_id in settled.campaigns | waiting:
                 await lifecycle.wake(session, campaign_id)
+            # Should nobody be there to hear it now. (Those that wait look again soon, and are not locked here.)
+            await session.execute(
+                update(Campaign)
+                .where(Campaign.id.in_(settled.campaigns))
+                .values(wake_at=None, updated_at=Campaign.updated_at)
+                .execution_options(synchronize_session=False)
+            )
             more = await settling.unsettled(session)
         if more:
             self._settle_soon = True
             self._wake.set()
-
-    async def _same_trunks(self, session: AsyncSession, campaigns: set[UUID]) -> set[UUID]:
-        """Running campaigns that wait for the places which these left free."""
-        trunks = select(Campaign.trunk_id).where(Campaign.id.in_(campaigns))
-        return set(
-            await session.scalars(
-                select(Campaign.id).where(Campaign.state == CampaignState.RUNNING, Campaign.trunk_id.in_(trunks))
-            )
-        )
 
     async def _run_reconcile(self) -> None:
         """Takes up calls that were made and never dispatched, as after a crash in between."""

@@ -4,6 +4,7 @@ The only I/O beside the rules. The same facts are read when a contact is picked 
 dial.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -15,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from voiceagents.calls.models import Call
 from voiceagents.calls.states import CallState, Direction, Outcome
 from voiceagents.campaigns.models import Campaign, Contact, DoNotCall
-from voiceagents.campaigns.retry import UNCOUNTED, RetryPolicy
+from voiceagents.campaigns.retry import UNCOUNTED, PolicyError, RetryPolicy
 from voiceagents.campaigns.rules import (
     CampaignFacts,
     ContactFacts,
@@ -27,6 +28,8 @@ from voiceagents.campaigns.rules import (
 from voiceagents.campaigns.states import ContactState
 from voiceagents.campaigns.windows import CallingWindow, start_of_day
 from voiceagents.campaigns.zones import UnknownZone, zone_named, zones_of
+
+log = logging.getLogger("voiceagents.engine")
 
 
 @dataclass(frozen=True)
@@ -75,8 +78,12 @@ def window_of(campaign: Campaign) -> CallingWindow:
 
 
 def policy_of(campaign: Campaign) -> RetryPolicy:
-    """The campaign's retry policy."""
-    return RetryPolicy.parse(campaign.retry or None)
+    """The campaign's retry policy; in place of one that cannot be understood, the defaults."""
+    try:
+        return RetryPolicy.parse(campaign.retry or None)
+    except PolicyError as error:
+        log.warning("RETRY_POLICY_UNREADABLE | campaign=%s | cause=%s", campaign.id, error)
+        return RetryPolicy.parse()
 
 
 async def read(

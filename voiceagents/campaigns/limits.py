@@ -44,8 +44,6 @@ async def set_installation(session: AsyncSession, **columns: Any) -> Installatio
 async def set_trunk(session: AsyncSession, trunk_id: str, **columns: Any) -> TrunkLimits:
     """Changes `max_concurrent` and `calls_per_second` (None: no limit) of a trunk; felt at the next decision."""
     await _wake(session, Campaign.trunk_id == trunk_id)
-    # What was paced by the old rate is forgotten.
-    columns |= {"next_dial_at": None}
     statement = insert(TrunkLimits).values(trunk_id=trunk_id, **columns)
     await session.execute(statement.on_conflict_do_update(index_elements=[TrunkLimits.trunk_id], set_=columns))
     return await session.get_one(TrunkLimits, trunk_id, populate_existing=True)

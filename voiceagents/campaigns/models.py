@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from voiceagents.assistants.models import Assistant
-from voiceagents.campaigns.states import CampaignState, ContactState, Verdict
+from voiceagents.campaigns.states import CampaignState, ContactState, Scarce, Verdict
 from voiceagents.db import Base
 
 
@@ -61,8 +61,12 @@ class Campaign(Base):
 
     # Kept by the engine
     pause_cause: Mapped[str | None]
-    next_dial_at: Mapped[datetime | None]
+    last_turn_at: Mapped[datetime | None]
+    """The turn last given to a call, by the database's clock; the next comes a gap later, see `turns.py`."""
     wake_at: Mapped[datetime | None]
+    waits_for: Mapped[Scarce | None] = mapped_column(_word(Scarce, "waits_for"))
+    served: Mapped[float] = mapped_column(server_default="0")
+    """Calls granted, each counted as one by the priority: who has least comes first where several wait."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
     started_at: Mapped[datetime | None]
@@ -155,7 +159,7 @@ class TrunkLimits(Base):
     trunk_id: Mapped[str] = mapped_column(primary_key=True)
     max_concurrent: Mapped[int | None] = mapped_column(server_default="10")
     calls_per_second: Mapped[float | None] = mapped_column(server_default="1")
-    next_dial_at: Mapped[datetime | None]
+    last_turn_at: Mapped[datetime | None]
     hold_until: Mapped[datetime | None]
     hold_seconds: Mapped[float] = mapped_column(server_default="0")
     hold_cause: Mapped[str | None]

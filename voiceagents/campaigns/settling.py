@@ -3,8 +3,10 @@
 Idempotent, whoever comes first and however often.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
 from uuid import UUID
@@ -16,24 +18,35 @@ from voiceagents.calls.models import Call
 from voiceagents.calls.states import CallState, EndedBy, Outcome
 from voiceagents.campaigns import decisions, facts, pacing
 from voiceagents.campaigns.breaker import RecentEnding, breaker
-from voiceagents.campaigns.feeding import zones_of_key
+from voiceagents.campaigns.due import zones_of_key
 from voiceagents.campaigns.models import Campaign, Contact, DoNotCall, Installation, TrunkLimits
 from voiceagents.campaigns.retry import Cause, EndedCall, RetryDecision, after, counts
 from voiceagents.campaigns.rules import Decision
 from voiceagents.campaigns.states import CampaignState, ContactState, Verdict
 
+log = logging.getLogger("voiceagents.engine")
+
 _BATCH = 50
 _LOOK_BACK = timedelta(hours=1)
+_SEEN = {"key_share": True}
+_OVER = (CampaignState.CANCELLED, CampaignState.ARCHIVED)
 
 GATE = "gate"
 """Key in a call's details under which the gate keeps its objection, when it refused the dial."""
 
 
-async def settle(session: AsyncSession, now: datetime, random: Random) -> set[UUID]:
+@dataclass(frozen=True)
+class Settled:
+    """How many calls were settled, and the campaigns that may dial again."""
+
+    calls: int
+    campaigns: set[UUID]
+
+
+async def settle(session: AsyncSession, now: datetime, random: Random) -> Settled:
     """Settles ended calls that are not settled, some at a time.
 
-    Returns their campaigns, which may dial again.
-        Several engines may do so at once: each takes calls that no other holds.
+    Several engines may do so at once: each takes calls that no other holds.
     """
     ended = (
         await session.scalars(
@@ -51,12 +64,20 @@ async def settle(session: AsyncSession, now: datetime, random: Random) -> set[UU
         call.settled_at = now
         await _rest_if_congested(session, call, now)
         if (contact := contacts.get(call.id)) is not None:
-            await session.refresh(contact, with_for_update=True)
-            await _settle(session, call, contact, now, random)
+            await session.refresh(contact, with_for_update=_SEEN)
+            try:
+                await _settle(session, call, contact, now, random)
+            except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+                # One call that nobody understands must not hold up all that come after it.
+                log.exception("CALL_NOT_SETTLED | call=%s", call.id)
+                contact.state = ContactState.DONE
+                words = f"what follows the call could not be worked out ({type(error).__name__}: {error})"
+                decision = decisions.outcome_decision(words, "retry_policy", None)
+                decisions.record(session, contact, decision, now, call_id=call.id)
     await session.flush()
     for campaign_id in sorted(campaigns):
         await _break_if_failing(session, campaign_id, now)
-    return campaigns
+    return Settled(len(ended), campaigns)
 
 
 async def unsettled(session: AsyncSession) -> bool:
@@ -74,12 +95,14 @@ async def _contacts_of(session: AsyncSession, calls: Sequence[Call]) -> dict[UUI
 
 async def _lock(session: AsyncSession, campaigns: set[UUID], trunks: set[str]) -> None:
     """Takes the locks in the order that `feeding.feed` takes them, so that the two never wait for each other."""
-    await session.execute(select(Campaign.id).where(Campaign.id.in_(campaigns)).order_by(Campaign.id).with_for_update())
+    await session.execute(
+        select(Campaign.id).where(Campaign.id.in_(campaigns)).order_by(Campaign.id).with_for_update(key_share=True)
+    )
     await session.execute(
         select(TrunkLimits.trunk_id)
         .where(TrunkLimits.trunk_id.in_(trunks))
         .order_by(TrunkLimits.trunk_id)
-        .with_for_update()
+        .with_for_update(key_share=True)
     )
 
 
@@ -87,7 +110,7 @@ async def _settle(session: AsyncSession, call: Call, contact: Contact, now: date
     campaign = await session.get_one(Campaign, contact.campaign_id)
     outcome = call.outcome or Outcome.FAILED
     if call.dialing_at is None and (objection := call.details.get(GATE)):
-        _put_back(session, contact, call, objection, now)
+        await _put_back(session, contact, call, objection, now)
         return
     if counts(outcome, dialled=call.dialing_at is not None):
         contact.attempts += 1
@@ -106,8 +129,11 @@ async def _settle(session: AsyncSession, call: Call, contact: Contact, now: date
             window=facts.window_of(campaign),
             zones=zones_of_key(contact.zones),
         )
-    over = campaign.state in (CampaignState.CANCELLED, CampaignState.ARCHIVED)
-    contact.state = ContactState.DONE if followed.final else ContactState.CANCELLED if over else ContactState.WAITING
+    over = campaign.state in _OVER
+    if over and (call.dialing_at is None or not followed.final):
+        contact.state = ContactState.CANCELLED
+    else:
+        contact.state = ContactState.DONE if followed.final else ContactState.WAITING
     if followed.at is not None:
         contact.next_at = followed.at
     decision = decisions.outcome_decision(
@@ -125,12 +151,16 @@ async def _settle(session: AsyncSession, call: Call, contact: Contact, now: date
     decisions.record(session, contact, decision, now, call_id=call.id)
 
 
-def _put_back(session: AsyncSession, contact: Contact, call: Call, objection: dict[str, str], now: datetime) -> None:
+async def _put_back(
+    session: AsyncSession, contact: Contact, call: Call, objection: dict[str, str], now: datetime
+) -> None:
     """The gate refused the dial in the last moment: the contact is as its objection says, and no attempt is used
     up."""
     verdict = Verdict(objection["verdict"])
     next_at = datetime.fromisoformat(objection["next_at"]) if objection.get("next_at") else None
-    contact.state = ContactState.SKIPPED if verdict is Verdict.SKIP else ContactState.WAITING
+    campaign = await session.get_one(Campaign, contact.campaign_id)
+    waiting = ContactState.CANCELLED if campaign.state in _OVER else ContactState.WAITING
+    contact.state = ContactState.SKIPPED if verdict is Verdict.SKIP else waiting
     if next_at is not None and contact.state is ContactState.WAITING:
         contact.next_at = next_at
     decision = Decision(verdict, objection["rule"], f"in the moment before the dial: {objection['words']}", {}, next_at)
@@ -188,9 +218,9 @@ async def _rest_if_congested(session: AsyncSession, call: Call, now: datetime) -
     if call.dialing_at is None and call.outcome is not Outcome.NO_CAPACITY:
         return
     if call.outcome is Outcome.NO_CAPACITY:
-        await _rest(await session.get(Installation, 1, with_for_update=True), call, now)
+        await _rest(await session.get(Installation, 1, with_for_update=_SEEN), call, now)
     elif call.trunk_id is not None:
-        trunk = await session.get(TrunkLimits, call.trunk_id, with_for_update=True)
+        trunk = await session.get(TrunkLimits, call.trunk_id, with_for_update=_SEEN)
         if call.outcome is Outcome.CONGESTION:
             await _rest(trunk, call, now)
         elif trunk is not None and trunk.hold_seconds and call.ringing_at is not None:
@@ -214,7 +244,7 @@ async def _rest(place: TrunkLimits | Installation | None, call: Call, now: datet
 
 async def _break_if_failing(session: AsyncSession, campaign_id: UUID, now: datetime) -> None:
     """Pauses a running campaign whose calls fail for one cause again and again."""
-    campaign = await session.get_one(Campaign, campaign_id, with_for_update=True)
+    campaign = await session.get_one(Campaign, campaign_id, with_for_update=_SEEN)
     if campaign.state is not CampaignState.RUNNING:
         return
     since = max(filter(None, (campaign.started_at, now - _LOOK_BACK)))

@@ -39,3 +39,14 @@ class Verdict(StrEnum):
     HOLD = "hold"
     RETRY = "retry"
     FINISH = "finish"
+
+
+class Scarce(StrEnum):
+    """What a running campaign with contacts due waits for, when others want it, too."""
+
+    INSTALLATION = "installation"
+    """A place among the calls of the installation, or in an agent process."""
+    TRUNK = "trunk"
+    """A place among the calls of its trunk."""
+    TURN = "turn"
+    """A turn among the calls that its trunk takes in a second."""

@@ -6,7 +6,7 @@ left behind.
 
 import logging
 import threading
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,6 +15,7 @@ from uuid import UUID, uuid5
 from livekit import api
 from livekit.agents import JobContext
 from livekit.agents.vad import VAD
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from voiceagents import logs
 from voiceagents.calls.history import Gate
@@ -28,6 +29,10 @@ from voiceagents.livekit.speech import SpeechEndpoint
 from voiceagents.settings import LiveKitAccess, Settings
 
 log = logging.getLogger("voiceagents.call")
+
+TakeTurn = Callable[[AsyncSession, UUID, str], Awaitable[float]]
+"""Asked with call and trunk when an agent is ready to dial: takes the next turn among the dials of a second, which
+comes in so many seconds."""
 
 _CALL_IDS = UUID("6f1dd0c6-5a0b-4d4e-9f5e-6c1b7a2f9c11")
 
@@ -73,6 +78,7 @@ class WorkerContext:
     speech: SpeechEndpoint
     worker_id: str
     gate: Gate | None = None
+    take_turn: TakeTurn | None = None
     live: LiveCalls = field(default_factory=LiveCalls)
 
 

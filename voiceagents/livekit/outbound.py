@@ -8,7 +8,7 @@ afterwards.
 import asyncio
 import logging
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -29,11 +29,16 @@ from voiceagents.livekit import sip
 from voiceagents.livekit.conversation import Conversation, Manners
 from voiceagents.livekit.job import Job
 from voiceagents.livekit.line import Line
+from voiceagents.livekit.speech import SessionModels
 
 log = logging.getLogger("voiceagents.outbound")
 
 _ANSWER_SEEN = 5.0
 """Seconds within which the phone must be in the room, active, after LiveKit said that it was answered."""
+
+_TURNS = 5
+_LATE = 0.05
+"""Seconds after its turn at which a call takes another, a few times."""
 
 _ROOM_END_SEEN = 0.5
 """Seconds within which we hear that our room was deleted, after the dial in it was given up."""
@@ -76,8 +81,18 @@ async def run(job: Job, metadata: JobMetadata, context: RoomContext) -> None:
         )
         job.worker.recorder.write(_second_dispatch(call_id, "a phone was in the room already"))
         return
-    if await _claimed(job, opened, number, trunk_id):
-        await _call(job, metadata, context, opened, number, trunk_id)
+    try:
+        prepared = await _prepare(job, metadata, context, opened, number)
+    except Exception as error:
+        log.exception("OUTBOUND_CALL_BROKE | call=%s", call_id)
+        cause = f"not dialled: the agent failed: {type(error).__name__}: {error}"
+        await _refuse(job, opened, Ending(Outcome.FAILED, cause, EndedBy.SYSTEM))
+        return
+    try:
+        if await _turn_came(job, opened, trunk_id) and await _claimed(job, opened, number, trunk_id):
+            await _call(job, opened, prepared, number, trunk_id)
+    finally:
+        await prepared.models.aclose()
 
 
 async def refuse_unreadable(job: Job, context: RoomContext, cause: str) -> None:
@@ -93,6 +108,30 @@ async def refuse_unreadable(job: Job, context: RoomContext, cause: str) -> None:
         worker_id=job.worker.worker_id,
     )
     await _refuse(job, opened, Ending(Outcome.FAILED, f"not dialled: {cause}", EndedBy.SYSTEM))
+
+
+async def _turn_came(job: Job, opened: CallOpened, trunk_id: str) -> bool:
+    """Waits for the call's turn among the calls that its trunk takes in a second. False when the call is over first."""
+    take_turn = job.worker.take_turn
+    if take_turn is None:
+        return True
+    loop = asyncio.get_running_loop()
+    for _ in range(_TURNS):
+        try:
+            seconds = await job.worker.recorder.ask(lambda session: take_turn(session, opened.call_id, trunk_id))
+        except HistoryUnavailable as error:
+            await _refuse(job, opened, Ending(Outcome.FAILED, f"not dialled: {error}", EndedBy.SYSTEM))
+            return False
+        turn = loop.time() + seconds
+        await asyncio.wait({job.control.ended}, timeout=seconds)
+        if job.control.ended.done():
+            ending = job.control.ended.result()
+            await _refuse(job, opened, replace(ending, cause=f"not dialled: {ending.cause}"))
+            return False
+        if loop.time() - turn < _LATE:
+            break
+        # This process is so busy that the turn is over: dialled now, the call would come on top of the next.
+    return True
 
 
 async def _claimed(job: Job, opened: CallOpened, number: str, trunk_id: str) -> bool:
@@ -161,16 +200,14 @@ async def _refuse(job: Job, opened: CallOpened, ending: Ending) -> None:
     await job.delete_room_if_unused()
 
 
-async def _call(
-    job: Job, metadata: JobMetadata, context: RoomContext, opened: CallOpened, number: str, trunk_id: str
-) -> None:
-    settings, recorder, call_id = job.worker.settings, job.worker.recorder, opened.call_id
+async def _call(job: Job, opened: CallOpened, prepared: "_Prepared", number: str, trunk_id: str) -> None:
+    call_id = opened.call_id
     line = Line(
         call_id=call_id,
         room=job.ctx.room,
         control=job.control,
-        recorder=recorder,
-        max_call_duration=settings.max_call_duration,
+        recorder=job.worker.recorder,
+        max_call_duration=job.worker.settings.max_call_duration,
     )
     ending = Ending(Outcome.FAILED, "the agent failed", EndedBy.SYSTEM)
     try:
@@ -183,7 +220,7 @@ async def _call(
                 room=logs.room(job.room_name),
             ),
         )
-        ending = await _dial_and_talk(job, metadata, context, opened, line, number, trunk_id)
+        ending = await _dial_and_talk(job, line, prepared, call_id, number, trunk_id)
     except asyncio.CancelledError:
         ending = job.control.stopped()
         raise
@@ -200,15 +237,37 @@ async def _call(
 
 
 async def _dial_and_talk(
-    job: Job,
-    metadata: JobMetadata,
-    context: RoomContext,
-    opened: CallOpened,
-    line: Line,
-    number: str,
-    trunk_id: str,
+    job: Job, line: Line, prepared: "_Prepared", call_id: UUID, number: str, trunk_id: str
 ) -> Ending:
-    settings, recorder = job.worker.settings, job.worker.recorder
+    conversation = prepared.conversation
+    failure = await _dial(job, line, number, trunk_id, prepared.name or "")
+    if failure is not None:
+        return failure
+    answered_at = line.answered_at or datetime.now(UTC)
+    job.worker.recorder.write(StateReached(call_id=call_id, state=CallState.ANSWERED, at=answered_at))
+    log.info("STARTING_SESSION (OUTBOUND) | instructions_length=%d | has_calendar=False", len(prepared.instructions))
+    await conversation.start()
+    log.info("SESSION_STARTED (OUTBOUND) | session_active=True")
+    ending = await conversation.hold()
+    if ending.ended_by is not EndedBy.PERSON:
+        # The person hears our last word and then the line goes dead, not half a minute of transcription first.
+        await sip.delete_room(job.livekit, job.room_name)
+    await conversation.close()
+    return conversation.verdict(ending)
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """All that takes time, made before the claim, so that the last word is spoken in the moment of the dial."""
+
+    name: str | None
+    instructions: str
+    models: SessionModels
+    conversation: Conversation
+
+
+async def _prepare(job: Job, metadata: JobMetadata, context: RoomContext, opened: CallOpened, number: str) -> _Prepared:
+    settings = job.worker.settings
     name = metadata.contact_name or context.contact_name
     values = contact_values(
         name=name, email=metadata.email or context.contact_email, phone=number, variables=metadata.variables
@@ -220,40 +279,23 @@ async def _dial_and_talk(
     models = job.worker.speech.session_models(
         llm_model=voice.llm_model, voice=voice.voice, temperature=voice.temperature, language=voice.language
     )
-    try:
-        conversation = Conversation(
-            call_id=opened.call_id,
-            room=job.ctx.room,
-            phone_identity=number,
-            control=job.control,
-            recorder=recorder,
-            models=models,
-            vad=job.worker.vad,
-            agent=Agent(instructions=instructions),
-            manners=Manners(
-                greeting=outbound_greeting(name),
-                greeting_by_model=not settings.force_first_message,
-                greeting_delay=settings.greeting_delay,
-                may_meet_machine=True,
-            ),
-        )
-        failure = await _dial(job, line, number, trunk_id, name or "")
-        if failure is not None:
-            return failure
-        recorder.write(
-            StateReached(call_id=opened.call_id, state=CallState.ANSWERED, at=line.answered_at or datetime.now(UTC))
-        )
-        log.info("STARTING_SESSION (OUTBOUND) | instructions_length=%d | has_calendar=False", len(instructions))
-        await conversation.start()
-        log.info("SESSION_STARTED (OUTBOUND) | session_active=True")
-        ending = await conversation.hold()
-        if ending.ended_by is not EndedBy.PERSON:
-            # The person hears our last word and then the line goes dead, not half a minute of transcription first.
-            await sip.delete_room(job.livekit, job.room_name)
-        await conversation.close()
-        return conversation.verdict(ending)
-    finally:
-        await models.aclose()
+    conversation = Conversation(
+        call_id=opened.call_id,
+        room=job.ctx.room,
+        phone_identity=number,
+        control=job.control,
+        recorder=job.worker.recorder,
+        models=models,
+        vad=job.worker.vad,
+        agent=Agent(instructions=instructions),
+        manners=Manners(
+            greeting=outbound_greeting(name),
+            greeting_by_model=not settings.force_first_message,
+            greeting_delay=settings.greeting_delay,
+            may_meet_machine=True,
+        ),
+    )
+    return _Prepared(name, instructions, models, conversation)
 
 
 async def _dial(job: Job, line: Line, number: str, trunk_id: str, name: str) -> Ending | None:

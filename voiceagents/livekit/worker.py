@@ -28,7 +28,7 @@ from voiceagents.db import DatabaseProblem
 from voiceagents.livekit import inbound, outbound, sip, speech
 from voiceagents.livekit.capacity import Capacity
 from voiceagents.livekit.conversation import CallControl
-from voiceagents.livekit.job import Job, WorkerContext
+from voiceagents.livekit.job import Job, TakeTurn, WorkerContext
 from voiceagents.settings import Settings, SettingsError, load
 
 log = logging.getLogger("voiceagents.worker")
@@ -38,13 +38,14 @@ _WORKER_ID = "VOICEAGENTS_WORKER_ID"
 _dispatches = itertools.count(1)
 _context: WorkerContext | None = None
 _gate: Gate | None = None
+_take_turn: TakeTurn | None = None
 _context_lock = threading.Lock()
 
 
-def set_gate(gate: Gate) -> None:
-    """Asks `gate` before every dial of this process. Call before the first job."""
-    global _gate
-    _gate = gate
+def set_gate(gate: Gate, take_turn: TakeTurn) -> None:
+    """Has every dial of this process wait for its turn, and then asks `gate`. Call before the first job."""
+    global _gate, _take_turn
+    _gate, _take_turn = gate, take_turn
 
 
 def worker_context() -> WorkerContext:
@@ -72,6 +73,7 @@ def _make_context(settings: Settings) -> WorkerContext:
         speech=speech.endpoint(settings),
         worker_id=os.environ[_WORKER_ID],
         gate=_gate,
+        take_turn=_take_turn,
     )
 
 
