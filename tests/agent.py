@@ -112,6 +112,7 @@ class Agent:
             "DATABASE_URL": database_url,
             "VOICEAGENTS_DATA": str(folder / "data"),
             "LOG_PII": "true",
+            "PYTHONFAULTHANDLER": "1",
             **environment,
         }
         self.process: subprocess.Popen[bytes] | None = None
@@ -169,7 +170,8 @@ class Agent:
         try:
             return await asyncio.to_thread(self.process.wait, within)
         except subprocess.TimeoutExpired:
-            self.process.kill()
+            self.signal(signal.SIGABRT)  # makes it write down where each of its threads is
+            self.process.wait(10)
             raise AssertionError(f"the agent does not end; its last lines:\n{self.log()[-4000:]}") from None
 
     @property
