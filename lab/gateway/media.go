@@ -82,7 +82,14 @@ func (m *media) close() {
 	m.workers.Wait()
 }
 
-// start begins to send what was agreed; agree changes it later on.
+// expect tells what the phone may send before the call is answered.
+func (m *media) expect(agreed agreedAudio) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.agreed = agreed
+}
+
+// start begins to send what was agreed, or goes on with what was agreed anew.
 func (m *media) start(agreed agreedAudio) {
 	m.mu.Lock()
 	already := m.sending
@@ -93,6 +100,7 @@ func (m *media) start(agreed agreedAudio) {
 	}
 }
 
+// now is what is agreed at present, and whether we send.
 func (m *media) now() (agreedAudio, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -115,8 +115,8 @@ func (c *call) ring(ctx context.Context, req *rpc.InternalCreateSIPParticipantRe
 	defer giveUp()
 	rings := false
 	return c.gateway.endpoint.invite(ringing, inv, func(res *sip.Response) {
-		if len(res.Body()) > 0 {
-			c.log.Debug("early media", "code", res.StatusCode)
+		if early, err := readSDP(res.Body()); err == nil {
+			c.media.expect(early.accept())
 		}
 		if !rings {
 			rings = true
@@ -127,11 +127,15 @@ func (c *call) ring(ctx context.Context, req *rpc.InternalCreateSIPParticipantRe
 
 // answered starts the sound and tells the room.
 func (c *call) answered(req *rpc.InternalCreateSIPParticipantRequest, res *sip.Response) error {
-	remote, err := readSDP(res.Body())
-	if err != nil {
-		return err
+	agreed, _ := c.media.now() // from a 183, after which the 200 need not say it again
+	if len(res.Body()) > 0 || agreed.codec.name == "" {
+		remote, err := readSDP(res.Body())
+		if err != nil {
+			return err
+		}
+		agreed = remote.accept()
 	}
-	c.media.start(remote.accept())
+	c.media.start(agreed)
 	c.media.pressAll(req.Dtmf)
 	attributes := headerAttributes(res.Headers(), req.HeadersToAttributes, req.IncludeHeaders)
 	for key, value := range dialogAttributes(c.dialog.callID, c.dialog.remoteTag()) {

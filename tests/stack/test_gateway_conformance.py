@@ -65,6 +65,17 @@ async def test_early_media_is_no_answer_but_is_heard(desk: Desk, room: str) -> N
         await asyncio.wait_for(dialled, 1)
 
 
+async def test_an_answer_need_not_repeat_what_early_media_agreed_on(desk: Desk, room: str) -> None:
+    dialled = desk.dial(room)
+    call = await desk.phone.rung()
+    call.early("PCMA")
+    await wait(0.1)
+    call.respond(200)
+    await dialled
+    (packet,) = await call.audio.packets(1)
+    assert packet.payload_type == CODECS["PCMA"].payload
+
+
 @pytest.mark.parametrize(
     ("status", "code", "http", "words"),
     [
