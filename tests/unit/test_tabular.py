@@ -271,6 +271,17 @@ def test_an_open_quotation_mark_far_below_stops_at_its_line() -> None:
     assert caught.value.line == 502
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_table_may_be_left_in_the_middle_and_its_file_stays_the_callers() -> None:
+    file = io.BytesIO(b"phone\n" + b"+12025550143\n" * 1000)
+    with open_table(file) as table:
+        rows = table.rows()
+        assert next(rows) == (2, [ANA])
+    assert not file.closed
+    del rows
+    assert file.read(0) == b""
+
+
 def test_a_missing_file_is_named() -> None:
     with pytest.raises(TableError, match=r"/nowhere/list\.csv cannot be opened: No such file"):
         read(Path("/nowhere/list.csv"))

@@ -204,6 +204,7 @@ async def import_contacts(
             report.seconds = time.monotonic() - started
             if stopped is not None:
                 raise ImportStopped(stopped, report)
+            report.share_read = 1.0
             return report
     finally:
         # The thread may still be reading when the import is cancelled: closing waits its turn behind it.

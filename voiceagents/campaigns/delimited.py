@@ -91,7 +91,8 @@ class Delimited:
                     raise TableError(f"the line is longer than {_LONGEST_LINE} characters; is this a table?", number)
                 yield storable(line) if "\x00" in line else line
         finally:
-            text.detach()
+            if not self._file.closed:
+                text.detach()  # or the wrapper would close the file when it goes
 
 
 _OPEN_QUOTE = 'a quotation mark (") is opened here and never closed; close it, or double it if it belongs to the text'

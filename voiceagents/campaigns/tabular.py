@@ -1,7 +1,8 @@
 """Which columns and rows does this file have, whatever program wrote it?
 
 A CSV of any delimiter and encoding, an .xlsx, or text pasted into a field become the same thing: headers, and a stream
-of rows with the line where each stands. Memory does not grow with the length of the file.
+of rows with the line where each stands. Memory does not grow with the number of rows; of an .xlsx, whose cells point
+into a table of distinct texts, that table is kept.
 """
 
 import io
