@@ -115,6 +115,18 @@ def workbook(*rows: list[object], **sheets: list[list[object]]) -> bytes:
             id="rows of other lengths",
         ),
         pytest.param(
+            'phone\tname\r\n+12025550143\t"Zoë\tB."\r\n'.encode("utf-16"),
+            ["phone", "name"],
+            [(2, [ANA, "Zoë\tB."])],
+            id="Excel's Unicode text",
+        ),
+        pytest.param(
+            b"\xef\xbb\xbf\xef\xbb\xbfphone,name\n+12025550143,Ana\n",
+            ["phone", "name"],
+            [(2, [ANA, "Ana"])],
+            id="two byte order marks",
+        ),
+        pytest.param(
             b"\n\nphone,name\n\n+12025550143,Ana\n,\n \n", ["phone", "name"], [(5, [ANA, "Ana"])], id="blank rows"
         ),
         pytest.param(

@@ -113,7 +113,8 @@ class Table:
     def _headers(self, cells: list[str], data: list[Row]) -> list[str]:
         if self._one_per_cell:
             return ["column 1"]
-        named = [" ".join(cell.split()) for cell in cells] if self.has_header else []
+        # A file that was saved twice with a byte order mark has the second one in its first header.
+        named = [" ".join(cell.replace("\ufeff", "").split()) for cell in cells] if self.has_header else []
         while named and not named[-1]:
             named.pop()
         width = len(named)
