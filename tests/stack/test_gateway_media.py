@@ -232,7 +232,9 @@ async def drift_over(desk: Desk, room: str, seconds: float) -> None:
         elapsed, ticks = last.at - first.at, (last.timestamp - first.timestamp) % 2**32
         print(f"{elapsed:.1f} s: {ticks / 8000 - elapsed:+.3f} s; latencies {before} then {after}")
         assert ticks / 8000 == pytest.approx(elapsed, abs=0.04)
-        assert len(call.audio.received) == pytest.approx(elapsed / 0.02, abs=elapsed * 0.05 + 2)
+        assert len(call.audio.received) == pytest.approx(
+            elapsed / 0.02, rel=0.01
+        )  # a stalled machine leaves frames out
         assert np.abs(after - before).max() < 0.06
         assert after.max() < LATENCY_S
 
