@@ -5,12 +5,13 @@ Every change is one conditional step on the locked row, so that a double click o
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, literal, select, update
+from sqlalchemy import func, literal, null, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -82,6 +83,16 @@ async def find(session: AsyncSession, reference: str) -> Campaign:
         ids = ", ".join(str(campaign.id)[:8] for campaign in found)
         raise CampaignProblem(f'"{reference}" fits several campaigns ({ids}, …): give the id, or more of it.')
     return found[0]
+
+
+async def add(session: AsyncSession, columns: Mapping[str, Any]) -> Campaign:
+    """A new draft with these columns, read back with what the database added."""
+    # To the mapper a None is a column not given, and the table's default would stand in for "no limit".
+    campaign = Campaign(**{name: null() if value is None else value for name, value in columns.items()})
+    session.add(campaign)
+    await session.flush()
+    await session.refresh(campaign)
+    return campaign
 
 
 async def require_free_name(session: AsyncSession, name: str, *, but: UUID | None = None) -> None:
@@ -255,9 +266,7 @@ async def duplicate(
         raise CampaignProblem(f"There is no outcome {', '.join(unknown)}; the outcomes are {', '.join(known)}.")
     await require_free_name(session, name)
     original = await session.get_one(Campaign, campaign_id)
-    copy = Campaign(name=name, **{field: getattr(original, field) for field in _COPIED})
-    session.add(copy)
-    await session.flush()
+    copy = await add(session, {"name": name, **{field: getattr(original, field) for field in _COPIED}})
     if contacts or outcomes:
         people = select(
             literal(copy.id), Contact.phone, Contact.name, Contact.email, Contact.time_zone, Contact.variables
@@ -272,7 +281,6 @@ async def duplicate(
         await session.execute(
             insert(Contact).from_select(columns, people.order_by(Contact.position), include_defaults=False)
         )
-    await session.refresh(copy)
     return copy
 
 

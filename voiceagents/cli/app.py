@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from voiceagents.cli import assistants, call, history, lab, running
+from voiceagents.cli import assistants, call, campaign, dnc, history, lab, limits, running
 from voiceagents.cli.problems import Commands
 
 app = typer.Typer(
@@ -77,9 +77,20 @@ def agent() -> None:
     raise typer.Exit(main())
 
 
+@app.command()
+def engine() -> None:
+    """Start the campaign engine, which decides whom to dial and when. Any number of them share the work."""
+    from voiceagents.engine import main
+
+    raise typer.Exit(main())
+
+
 app.command()(running.up)
 app.command()(running.down)
 app.command()(call.call)
+app.add_typer(campaign.app, name="campaign")
+app.add_typer(dnc.app, name="dnc")
+app.add_typer(limits.app, name="limits")
 app.add_typer(history.app, name="calls")
 app.add_typer(assistants.app, name="assistants")
 app.add_typer(assistants.numbers, name="numbers")

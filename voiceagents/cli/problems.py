@@ -52,12 +52,26 @@ def explained(error: Exception) -> str | None:
 
     from voiceagents.assistants.store import AssistantProblem
     from voiceagents.calls.metadata import MetadataError
+    from voiceagents.campaigns.lifecycle import CampaignProblem
+    from voiceagents.campaigns.numbers import UnknownRegion
+    from voiceagents.campaigns.rows import TableError
     from voiceagents.carrier import CarrierError
     from voiceagents.db import DatabaseProblem
     from voiceagents.lab import LabError
     from voiceagents.voices import VoiceError
 
-    if isinstance(error, (AssistantProblem, CarrierError, DatabaseProblem, LabError, MetadataError, VoiceError)):
+    known = (
+        AssistantProblem,
+        CampaignProblem,
+        CarrierError,
+        DatabaseProblem,
+        LabError,
+        MetadataError,
+        TableError,
+        UnknownRegion,
+        VoiceError,
+    )
+    if isinstance(error, known):
         return str(error)
     if isinstance(error, DBAPIError):
         reason = str(error.orig).strip().splitlines() or [type(error).__name__]

@@ -16,10 +16,10 @@ from voiceagents.settings import Settings, load
 
 
 def up() -> None:
-    """Start all that is needed, and run until Ctrl-C: database, agent and, with no LIVEKIT_URL, the lab.
+    """Start all that is needed, and run until Ctrl-C: database, agent, engine and, with no LIVEKIT_URL, the lab.
 
-    Ctrl-C lets calls end, for AGENT_DRAIN_SECONDS at most; a second one ends them at once. Exit status 1 when the agent
-    ends by itself.
+    Ctrl-C lets calls end, for AGENT_DRAIN_SECONDS at most; a second one ends them at once. Exit status 1 when agent or
+    engine ends by itself.
     """
     from voiceagents.interrupts import until_interrupted
 
@@ -29,21 +29,22 @@ def up() -> None:
 
 
 def down() -> None:
-    """End what was left running: an agent, a lab and the embedded database of this data folder."""
+    """End what was left running: an engine, an agent, a lab and the embedded database of this data folder."""
     from voiceagents import lab as labs
     from voiceagents import storage
-    from voiceagents.demo.servers import AGENT_FILE
+    from voiceagents.demo.servers import AGENT_FILE, ENGINE_FILE
     from voiceagents.processes import Process
 
     settings = load()
     ended: list[str] = []
-    remembered = settings.voiceagents_data / AGENT_FILE
-    with suppress(FileNotFoundError):
-        agent = Process.from_json(json.loads(remembered.read_text()))
-        if agent.alive():
-            agent.stop(timeout=settings.agent_drain_seconds + 20)
-            ended.append("the agent")
-        remembered.unlink()
+    for name, file in (("the engine", ENGINE_FILE), ("the agent", AGENT_FILE)):
+        remembered = settings.voiceagents_data / file
+        with suppress(FileNotFoundError):
+            process = Process.from_json(json.loads(remembered.read_text()))
+            if process.alive():
+                process.stop(timeout=settings.agent_drain_seconds + 20)
+                ended.append(name)
+            remembered.unlink()
     if labs.down(lab_folder(settings)):
         ended.append("the lab")
     postgres = storage.embedded(settings)
@@ -59,13 +60,14 @@ class Stack:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._agent: asyncio.subprocess.Process | None = None
+        self._engine: asyncio.subprocess.Process | None = None
 
     def hurry(self) -> None:
         """The second Ctrl-C: no more waiting for calls."""
-        self._end_agent()
+        _end(self._agent)
 
     async def run(self) -> int:
-        """Runs until cancelled, or until the agent ends by itself."""
+        """Runs until cancelled, or until agent or engine ends by itself."""
         from voiceagents import storage
         from voiceagents.interrupts import completely
 
@@ -76,12 +78,12 @@ class Stack:
             typer.echo("database …", err=True)
             await completely(storage.ready(self._settings))
             stop_lab = await self._start_lab()
-            self._agent = await self._start_agent()
-            status = await self._agent.wait()
-            typer.echo(f"The agent has ended with status {status}; its last lines above say why.", err=True)
+            self._agent = await self._start("voiceagents.livekit.main")
+            self._engine = await self._start("voiceagents.engine")
+            await self._until_one_ends({"agent": self._agent, "engine": self._engine})
             return 1
         finally:
-            await self._stop_agent()
+            await self._stop()
             if stop_lab is not None:
                 await stop_lab()
             if self._settings.database_url is None and not ran_before:
@@ -121,23 +123,41 @@ class Stack:
         )
         return lab.stop if ours else None
 
-    async def _start_agent(self) -> asyncio.subprocess.Process:
+    async def _start(self, module: str) -> asyncio.subprocess.Process:
         if (wrapper := shutil.which("setpriv")) is None:
             raise Problem("setpriv is not installed: apt-get install util-linux")
         _ = self._settings.livekit  # complete, or an error that says what is missing
         # In a session of its own, so that Ctrl-C reaches it through us alone; and never left behind when we are killed.
         return await asyncio.create_subprocess_exec(
-            wrapper, "--pdeathsig", "TERM", "--", sys.executable, "-m", "voiceagents.livekit.main",
+            wrapper, "--pdeathsig", "TERM", "--", sys.executable, "-m", module,
             stdin=asyncio.subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
 
-    async def _stop_agent(self) -> None:
+    async def _until_one_ends(self, servers: dict[str, asyncio.subprocess.Process]) -> None:
+        waiting = {asyncio.create_task(process.wait()): name for name, process in servers.items()}
+        try:
+            ended, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                typer.echo(
+                    f"The {waiting[task]} has ended with status {task.result()}; its last lines above say why.",
+                    err=True,
+                )
+        finally:
+            for task in waiting:
+                task.cancel()
+
+    async def _stop(self) -> None:
+        """The engine first, so that nobody new is dialled while the agent lets calls end."""
+        if self._engine is not None:
+            _end(self._engine)
+            await self._engine.wait()
         if self._agent is not None and self._agent.returncode is None:
             typer.echo("stopping; Ctrl-C again ends calls at once …", err=True)
-            self._end_agent()
+            _end(self._agent)
             await self._agent.wait()
 
-    def _end_agent(self) -> None:
-        if self._agent is not None and self._agent.returncode is None:
-            with suppress(ProcessLookupError):
-                self._agent.terminate()
+
+def _end(server: asyncio.subprocess.Process | None) -> None:
+    if server is not None and server.returncode is None:
+        with suppress(ProcessLookupError):
+            server.terminate()

@@ -39,8 +39,8 @@ class Contact:
     variables: dict[str, str]
     behaviour: str
     expected: Outcome
-    exists: bool
-    """False for a number that nobody may be dialled on."""
+    dials: int
+    """How often the carrier sees the number: never, when nobody may be dialled on it."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def _contact(row: dict[str, str]) -> Contact:
     own = dict(row)
     name, number, email = own.pop("name"), own.pop("phone"), own.pop("email")
     known = _phones()["outbound"][number]
-    return Contact(name, number, email, own, known["behaviour"], Outcome(known["outcome"]), "phone" in known)
+    return Contact(name, number, email, own, known["behaviour"], Outcome(known["outcome"]), known.get("dials", 1))
 
 
 def caller() -> Caller:

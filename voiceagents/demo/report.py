@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _SPEC_LINES = re.compile("(OUTBOUND|INBOUND|DISPATCH)")
 
 
-def show(console: Console, results: "Sequence[Result]", servers: Servers, campaign_id: str) -> None:
+def show(console: Console, results: "Sequence[Result]", servers: Servers, campaign: str) -> None:
     """Prints it all."""
     console.print("\n[bold]What was said[/]")
     for result in results:
@@ -29,7 +29,7 @@ def show(console: Console, results: "Sequence[Result]", servers: Servers, campai
             console.print(line, markup=False, soft_wrap=True)
     console.print("\n[bold]How each call ended[/] (INVITEs: how often the carrier saw the number dialled)")
     console.print(_outcomes(results))
-    _where(console, servers, campaign_id)
+    _where(console, servers, campaign)
     unexpected = [result for result in results if not result.as_expected]
     if not unexpected:
         console.print(f"\n[bold green]All {len(results)} calls ended as expected.[/]")
@@ -82,15 +82,17 @@ def _outcomes(results: "Sequence[Result]") -> Table:
     return table
 
 
-def _where(console: Console, servers: Servers, campaign_id: str) -> None:
+def _where(console: Console, servers: Servers, campaign: str) -> None:
     carrier = servers.lab.folder / "carrier"
     console.print()
     for label, place in (
         ("history", f"VOICEAGENTS_DATA={servers.folder} voiceagents calls"),
-        ("", f"VOICEAGENTS_DATA={servers.folder} voiceagents calls --campaign {campaign_id}"),
+        ("campaign", f"VOICEAGENTS_DATA={servers.folder} voiceagents campaign status '{campaign}'"),
+        ("why, for David", f"VOICEAGENTS_DATA={servers.folder} voiceagents campaign why +12025550104"),
         ("recordings", f"{carrier / 'recordings'} (WAV; left what the phone heard, right what it said)"),
         ("what was dialled", str(carrier / "invites.jsonl")),
         ("agent's log", str(servers.agent_log)),
+        ("engine's log", str(servers.engine_log)),
     ):
         console.print(f"[bold]{label:17}[/]{escape(place)}", soft_wrap=True)
 

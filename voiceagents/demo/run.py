@@ -1,32 +1,34 @@
-"""How do the calls of the demo go? A contact list, a plain loop that dials three at a time, then one call coming in.
+"""How do the calls of the demo go? The engine dials the contact list as a campaign, and one person calls in.
 
-The loop knows nothing that a program of one's own would not know: a contact becomes an `OutboundCall`, `dispatch`
-hands it to the agent, and the history says what became of it.
+What is seen is what anybody can see: the contacts' rows, the calls' rows and their words, as they change.
 """
 
 import asyncio
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy import select
 
 from voiceagents.assistants import store
-from voiceagents.calls.dispatch import OutboundCall, dispatch
-from voiceagents.calls.follow import Snapshot, follow
+from voiceagents.calls.follow import PERIOD, Snapshot, follow
 from voiceagents.calls.models import Call
 from voiceagents.calls.states import Outcome, Speaker
-from voiceagents.demo import people, report
+from voiceagents.campaigns import lifecycle
+from voiceagents.campaigns.models import Campaign
+from voiceagents.campaigns.models import Contact as ContactRow
+from voiceagents.campaigns.states import ContactState
+from voiceagents.demo import campaign, people, report
 from voiceagents.demo.people import Caller, Contact
 from voiceagents.demo.screen import Row, Screen
 from voiceagents.demo.servers import Servers, own_environment
 from voiceagents.interrupts import until_interrupted
 from voiceagents.settings import Settings
 
-AT_ONCE = 3
 LONGEST_CALL = 150.0
 """Seconds after which a call of the demo counts as never ended."""
 
@@ -35,7 +37,7 @@ INTERRUPTED = 130
 
 @dataclass
 class Result:
-    """How one call of the demo ended."""
+    """How it went with one person; of several calls, the last."""
 
     row: Row
     number: str
@@ -66,42 +68,62 @@ class Demo:
     rows: list[Row]
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
 
-    @property
-    def campaign_id(self) -> str:
-        return f"demo-{self.started.astimezone():%Y%m%d-%H%M%S}"
+    campaign: Campaign | None = None
 
     async def all_calls(self) -> list[Result]:
         """Everybody out, then one in."""
         return [*await self.calls_out(), await self.call_in()]
 
     async def calls_out(self) -> list[Result]:
-        """Dials the contact list, in its order, a few at a time."""
-        free = asyncio.Semaphore(AT_ONCE)
+        """Lets the engine dial the contact list, and follows each contact until the campaign is done with it."""
+        trunk = self.servers.lab.outbound_trunk_id
+        self.campaign, ids = await campaign.start(self.servers.database, trunk, self.contacts)
+        counting = asyncio.create_task(self._count(self.campaign.id))
+        try:
+            return await asyncio.gather(
+                *(
+                    self._contact(contact, id_, row)
+                    for contact, id_, row in zip(self.contacts, ids, self.rows, strict=False)
+                )
+            )
+        finally:
+            counting.cancel()
+            with suppress(asyncio.CancelledError):
+                await counting
+            await self._show_counts(self.campaign.id)
 
-        async def one(index: int, contact: Contact) -> Result:
-            async with free:
-                return await self._call(index, contact)
+    async def _contact(self, contact: Contact, contact_id: UUID, row: Row) -> Result:
+        result = Result(row, contact.number, contact.expected, contact.dials)
+        followed: UUID | None = None
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LONGEST_CALL):
+                while True:
+                    async with self.servers.database.transaction() as session:
+                        now = await session.get_one(ContactRow, contact_id)
+                    if now.call_id is not None and now.call_id != followed:
+                        followed = now.call_id
+                        await self._follow(followed, result)
+                        continue
+                    if now.state not in (ContactState.WAITING, ContactState.CALLING):
+                        break
+                    if now.state is ContactState.WAITING and now.last_outcome is not None:
+                        self._changed(row, f"{now.last_outcome}, again at {now.next_at.astimezone():%H:%M:%S}")
+                    await asyncio.sleep(PERIOD)  # the engine's process writes the row: there is no event to wait for
+        self._judge(result)
+        return result
 
-        return await asyncio.gather(*(one(index, contact) for index, contact in enumerate(self.contacts)))
+    async def _count(self, campaign_id: UUID) -> None:
+        while True:
+            await self._show_counts(campaign_id)
+            await asyncio.sleep(2 * PERIOD)
 
-    async def _call(self, index: int, contact: Contact) -> Result:
-        call = OutboundCall(
-            id=uuid4(),
-            number=contact.number,
-            agent_name=self.settings.lk_agent_name,
-            trunk_id=self.servers.lab.outbound_trunk_id,
-            campaign_id=self.campaign_id,
-            contact_id=str(index + 1),
-            attempt=1,
-            contact_name=contact.name,
-            contact_email=contact.email,
-            prompt=people.SCRIPT,
-            variables=contact.variables,
+    async def _show_counts(self, campaign_id: UUID) -> None:
+        async with self.servers.database.transaction() as session:
+            counts = await lifecycle.progress(session, campaign_id)
+        self.screen.counts(
+            f"campaign of {counts.contacts} contacts: {counts.waiting} waiting, {counts.calling} calling, "
+            f"{counts.done} done, {counts.skipped} skipped"
         )
-        async with self.servers.lab.livekit() as livekit:
-            await dispatch(self.servers.database, livekit, call)
-        result = Result(self.rows[index], contact.number, contact.expected, int(contact.exists))
-        return await self._follow(call.id, result)
 
     async def call_in(self) -> Result:
         """Lets a phone call the demo's number, which an assistant answers."""
@@ -119,7 +141,12 @@ class Demo:
         sip_call_id = await lab.carrier.place_call(self.caller.did, self.caller.phone, caller=self.caller.number)
         result = Result(self.rows[-1], self.caller.number, self.caller.expected, 1)
         call_id = await self._row_of(sip_call_id)
-        return result if call_id is None else await self._follow(call_id, result)
+        if call_id is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LONGEST_CALL):
+                    await self._follow(call_id, result)
+            self._judge(result)
+        return result
 
     async def _row_of(self, sip_call_id: str) -> UUID | None:
         """The call that the agent answers, once its row is there; None when the agent does not answer."""
@@ -134,38 +161,36 @@ class Demo:
         except TimeoutError:
             return None
 
-    async def _follow(self, call_id: UUID, result: Result) -> Result:
+    async def _follow(self, call_id: UUID, result: Result) -> None:
         row = result.row
         told: set[str] = set()
-        try:
-            async with asyncio.timeout(LONGEST_CALL):
-                async for now in follow(self.servers.database, call_id):
-                    result.last = now
-                    if row.state != now.call.state.value and not now.ended:
-                        row.state = now.call.state.value
-                        self.screen.changed(row, row.state)
-                    for turn in now.turns:
-                        if turn.item_id not in told:
-                            told.add(turn.item_id)
-                            speaker = "agent" if turn.speaker is Speaker.AGENT else row.name.split()[0]
-                            row.words = f"{speaker}: {turn.text}"
-                            self.screen.changed(row, f"  {row.words}")
-        except TimeoutError:
-            self.screen.changed(row, f"has not ended after {LONGEST_CALL:.0f} s")
-            return result
-        self._judge(result)
-        return result
+        async for now in follow(self.servers.database, call_id):
+            result.last = now
+            if not now.ended:
+                self._changed(row, now.call.state.value)
+            for turn in now.turns:
+                if turn.item_id not in told:
+                    told.add(turn.item_id)
+                    speaker = "agent" if turn.speaker is Speaker.AGENT else row.name.split()[0]
+                    row.words = f"{speaker}: {turn.text}"
+                    self.screen.changed(row, f"  {row.words}")
+
+    def _changed(self, row: Row, state: str) -> None:
+        if row.state != state:
+            row.state = state
+            self.screen.changed(row, state)
 
     def _judge(self, result: Result) -> None:
-        assert result.last is not None
-        call, row = result.last.call, result.row
-        since = self.started.timestamp()
-        mine = self.servers.lab.carrier.invites(
-            **{"to" if result.number != self.caller.number else "from": result.number}
-        )
+        row, since = result.row, self.started.timestamp()
+        way = "to" if result.number != self.caller.number else "from"
+        mine = self.servers.lab.carrier.invites(**{way: result.number})
         result.invites = sum(invite["time"] >= since for invite in mine)
-        row.state = call.outcome.value if call.outcome else "ended"
         row.verdict = "as expected" if result.as_expected else "otherwise"
+        if result.last is None or not result.last.ended:
+            self._changed(row, f"has not ended after {LONGEST_CALL:.0f} s")
+            return
+        call = result.last.call
+        row.state = call.outcome.value if call.outcome else "ended"
         self.screen.changed(row, f"{row.state} ({call.cause})")
 
 
@@ -190,10 +215,11 @@ async def _run(settings: Settings, *, keep: bool) -> int:
     try:
         await servers.start()
         demo = Demo(settings, servers, screen, contacts, caller, rows)
-        screen.tell(f"Calling {len(contacts)} people, {AT_ONCE} at a time; then one calls {caller.did}")
+        screen.tell(f"Calling {len(contacts)} people, {campaign.AT_ONCE} at a time; then one calls {caller.did}")
         with screen:
-            results = await servers.while_agent_lives(demo.all_calls())
-        report.show(screen.console, results, servers, demo.campaign_id)
+            results = await servers.while_alive(demo.all_calls())
+        assert demo.campaign is not None, "the calls out come first"
+        report.show(screen.console, results, servers, demo.campaign.name)
         kept = keep
         return 0 if all(result.as_expected for result in results) else 1
     except asyncio.CancelledError:

@@ -37,6 +37,7 @@ class Screen:
         self.console = terminal if terminal.is_terminal else Console(highlight=False, width=_WIDE)
         self._rows = rows
         self._live: Live | None = None
+        self._counts = ""
 
     def __enter__(self) -> Self:
         if self.console.is_terminal:
@@ -59,6 +60,14 @@ class Screen:
             now = f"{datetime.now():%H:%M:%S}"  # noqa: DTZ005  the clock on the wall
             self.console.print(f"{now}  {row.name:14} {what}", markup=False)
 
+    def counts(self, text: str) -> None:
+        """How many contacts are in which state now."""
+        if text != self._counts:
+            self._counts = text
+            if self._live is None:
+                now = f"{datetime.now():%H:%M:%S}"  # noqa: DTZ005  the clock on the wall
+                self.console.print(f"{now}  {text}", markup=False)
+
     def _table(self) -> Table:
         table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
         for title in ("who", "number", "behaviour", "state"):
@@ -69,4 +78,5 @@ class Screen:
             table.add_row(
                 row.name, row.number, row.behaviour, f"[{colour}]{row.state}[/]", escape(row.words),
             )  # fmt: skip
+        table.caption, table.caption_justify = self._counts, "left"
         return table

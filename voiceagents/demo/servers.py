@@ -1,7 +1,7 @@
 """What must run for the demo, in which order does it start, and how is it all ended?
 
-Database, phone network, agent; in the demo's own folder and with an environment of its own, so that nothing configured
-on this machine is dialled with, written to or paid for.
+Database, phone network, agent, campaign engine; in the demo's own folder and with an environment of its own, so that
+nothing configured on this machine is dialled with, written to or paid for.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from voiceagents import storage
 from voiceagents.db import Database
+from voiceagents.demo import campaign
 from voiceagents.demo.people import scenario
 from voiceagents.interrupts import completely
 from voiceagents.lab import Lab, LabError
@@ -22,8 +23,8 @@ from voiceagents.settings import Settings, load
 
 T = TypeVar("T")
 
-AGENT_FILE = "agent.json"
-"""Remembers an agent that was left running, for `voiceagents down`."""
+AGENT_FILE, ENGINE_FILE = "agent.json", "engine.json"
+"""Remember what was left running, for `voiceagents down`."""
 
 _READY = 90.0
 _STOPS = 20.0
@@ -51,7 +52,7 @@ def own_environment(folder: Path) -> Settings:
 
 
 class Servers:
-    """Database, lab and agent of one demo; with `keep` they outlive it."""
+    """Database, lab, agent and engine of one demo; with `keep` they outlive it."""
 
     def __init__(self, settings: Settings, *, keep: bool, tell: Callable[[str], None]) -> None:
         self._settings = settings
@@ -60,10 +61,12 @@ class Servers:
         self._postgres = storage.embedded(settings)
         self._postgres_is_ours = False
         self._agent: Process | None = None
+        self._engine: Process | None = None
         self._database: Database | None = None
         self.folder = settings.voiceagents_data
         self.lab = Lab(self.folder / "lab", scenario=scenario(), detached=keep)
         self.agent_log = self.folder / "agent.log"
+        self.engine_log = self.folder / "engine.log"
 
     @property
     def database(self) -> Database:
@@ -85,65 +88,74 @@ class Servers:
         self._tell("Starting PostgreSQL")
         self._postgres_is_ours = await asyncio.to_thread(self._postgres.pid) is None
         self._database = Database(await completely(storage.ready(self._settings)))
+        await campaign.make_way(self._database)
         self._tell("Starting the phone network: Redis, livekit-server, SIP gateway, carrier")
         await self.lab.start()
         os.environ.update(self.lab.env())
-        self._tell("Starting the agent and its offline voice")
-        self.agent_log.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "voiceagents.livekit.main"]
-        self._agent = spawn("agent", command, {}, self.agent_log, outlives_starter=self._keep)
-        await self._agent_ready(self._agent)
+        self._tell("Starting the agent with its offline voice, and the campaign engine")
+        self._agent = self._spawn("agent", "voiceagents.livekit.main", self.agent_log)
+        self._engine = self._spawn("engine", "voiceagents.engine", self.engine_log)
+        await self._ready(self._agent, "AGENT_READY")
+        await self._ready(self._engine, "ENGINE_READY")
 
-    async def _agent_ready(self, agent: Process) -> None:
+    def _spawn(self, name: str, module: str, log: Path) -> Process:
+        log.unlink(missing_ok=True)
+        return spawn(name, [sys.executable, "-m", module], {}, log, outlives_starter=self._keep)
+
+    async def _ready(self, server: Process, line: str) -> None:
         try:
             async with asyncio.timeout(_READY):
-                while "AGENT_READY" not in agent.log_tail(20_000):
-                    self.require_agent()
+                while line not in server.log_tail(20_000):
+                    self.require_life()
                     await asyncio.sleep(0.1)  # another process's log: there is no event to wait for
         except TimeoutError:
-            raise LabError(f"The agent was not ready within {_READY:.0f} s.\n{self._agent_says(agent)}") from None
+            raise LabError(f"The {server.name} was not ready within {_READY:.0f} s.\n{_last_words(server)}") from None
 
-    def require_agent(self) -> None:
-        """Nothing, as long as the agent lives.
+    def require_life(self) -> None:
+        """Nothing, as long as agent and engine live.
+
+        Raises:
+            LabError: with the end of the log of the one that does not.
+        """
+        for server in (self._agent, self._engine):
+            if server is not None and not server.alive():
+                raise LabError(f"The {server.name} has ended.\n{_last_words(server)}")
+
+    async def while_alive(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of the work, which is given up when the agent or the engine ends.
 
         Raises:
             LabError: with the end of its log.
-        """
-        if self._agent is not None and not self._agent.alive():
-            raise LabError(f"The agent has ended.\n{self._agent_says(self._agent)}")
-
-    async def while_agent_lives(self, work: Coroutine[Any, Any, T]) -> T:
-        """The result of the work, which is given up when the agent ends.
-
-        Raises:
-            LabError: with the end of the agent's log.
         """
         task = asyncio.ensure_future(work)
         try:
             while not task.done():
                 await asyncio.wait({task}, timeout=0.5)
-                self.require_agent()
+                self.require_life()
             return task.result()
         finally:
             task.cancel()
 
-    def _agent_says(self, agent: Process) -> str:
-        return f"The end of {agent.log}:\n{agent.log_tail()}"
-
     async def leave(self) -> None:
         """Lets everything run on, for `voiceagents down` to end."""
-        if self._agent is not None:
-            (self.folder / AGENT_FILE).write_text(json.dumps(self._agent.as_json()))
+        for server, file in ((self._agent, AGENT_FILE), (self._engine, ENGINE_FILE)):
+            if server is not None:
+                (self.folder / file).write_text(json.dumps(server.as_json()))
         await self.database.close()
         await self.lab.carrier.aclose()
 
     async def stop(self) -> None:
         """Ends everything that was started, however far that came."""
-        if self._agent is not None:
-            await asyncio.to_thread(self._agent.stop, _STOPS)
+        for server in (self._engine, self._agent):
+            if server is not None:
+                await asyncio.to_thread(server.stop, _STOPS)
         if self.lab.processes:
             await self.lab.stop()
         if self._database is not None:
             await self._database.close()
         if self._postgres_is_ours:
             await asyncio.to_thread(self._postgres.stop)
+
+
+def _last_words(server: Process) -> str:
+    return f"The end of {server.log}:\n{server.log_tail()}"

@@ -1,4 +1,4 @@
-"""Is an agent there that takes the calls meant for it?"""
+"""Is an agent there that takes the calls meant for it, and an engine that decides whom to call?"""
 
 import asyncio
 import time
@@ -9,8 +9,11 @@ from sqlalchemy import select
 
 from voiceagents.calls import presence
 from voiceagents.calls.models import Worker
+from voiceagents.campaigns import engines
+from voiceagents.campaigns.models import Campaign
+from voiceagents.campaigns.states import CampaignState
 from voiceagents.db import Database
-from voiceagents.doctor.findings import Finding, broken, good
+from voiceagents.doctor.findings import Finding, broken, good, unknown
 
 TAKES_JOB = 8.0
 """Seconds within which a registered agent takes a job."""
@@ -24,6 +27,25 @@ async def alive(database: Database) -> Finding:
     if not workers:
         return broken("agent", "no agent process lives", "start one: voiceagents agent")
     return good("agent", ", ".join(f"process {worker.pid} on {worker.host} lives" for worker in workers))
+
+
+async def engine_alive(database: Database) -> Finding:
+    """An engine lives, if a campaign needs one."""
+    live = Campaign.state.in_([CampaignState.RUNNING, CampaignState.SCHEDULED])
+    async with database.transaction() as session:
+        living = await engines.living(session)
+        names = list(await session.scalars(select(Campaign.name).where(live).order_by(Campaign.name).limit(3)))
+    return judged_engines(living, names)
+
+
+def judged_engines(living: int, campaigns: list[str]) -> Finding:
+    """What it means that so many engines live, when these campaigns run."""
+    if living:
+        return good("engine", "1 engine lives" if living == 1 else f"{living} engines live")
+    if not campaigns:
+        return unknown("engine", "none lives, and no campaign runs that needs one")
+    names = ", ".join(f'"{name}"' for name in campaigns)
+    return broken("engine", f"none lives, so nobody is dialled for {names}", "start one: voiceagents engine")
 
 
 async def takes_jobs(livekit: api.LiveKitAPI, agent_name: str) -> Finding:

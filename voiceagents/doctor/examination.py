@@ -43,12 +43,14 @@ async def _livekit(settings: Settings, opened: Database | None, *, passive: bool
         yield broken("LiveKit", said, mend)
         if opened is not None:
             yield await agent.alive(opened)
+            yield await agent.engine_alive(opened)
         return
     finding = await server.reachable(access)
     yield finding
     yield await server.clock(access)
     if opened is not None:
         yield await _asked("agent", lambda: agent.alive(opened))
+        yield await _asked("engine", lambda: agent.engine_alive(opened))
     if finding.state is State.BROKEN:
         yield unknown("SIP, trunks", "not looked at: LiveKit comes first")
         return
