@@ -47,11 +47,13 @@ BATCH_ROWS = 5000
 _Connection = psycopg.AsyncConnection[TupleRow]
 _ENDED = {CampaignState.COMPLETED, CampaignState.CANCELLED, CampaignState.ARCHIVED}
 
-# `met` holds the numbers of the file that were in the list before: a second row with one of them repeats the file.
+# `met` holds the numbers of the file that were in the list before: a second row with one of them repeats the file. With
+# the buffers as they are by default, the index of a long list would be written to the disk and read again all the time.
 _PREPARE = """
+SET temp_buffers = '64MB';
 CREATE TEMPORARY TABLE incoming
     (id uuid, phone text, name text, email text, time_zone text, variables jsonb) ON COMMIT DELETE ROWS;
-CREATE TEMPORARY TABLE met (phone text PRIMARY KEY);
+CREATE TEMPORARY TABLE met (digits bigint PRIMARY KEY);
 """
 _INSERT = """
 INSERT INTO contacts (id, campaign_id, phone, name, email, time_zone, variables)
@@ -65,7 +67,7 @@ SELECT phone, there FROM (
     FROM incoming OFFSET 0
 ) AS looked_up WHERE there <> id
 """
-_MEET = "INSERT INTO met SELECT unnest(%s::text[]) ON CONFLICT DO NOTHING"
+_MEET = "INSERT INTO met SELECT unnest(%s::bigint[]) ON CONFLICT DO NOTHING"
 _EXPORT = """
 SELECT phone, name, email, coalesce(time_zone, '') AS time_zone, variables FROM contacts
 WHERE campaign_id = %s ORDER BY position
@@ -273,7 +275,7 @@ async def _store(connection: _Connection, campaign_id: UUID, batch: Batch, ids: 
         in_list = 0
         if added < batch.contacts:
             await cursor.execute(_CONFLICTS, (campaign_id,))
-            before = [phone for phone, contact_id in await cursor.fetchall() if not ids.made(contact_id)]
+            before = sorted(int(phone) for phone, contact_id in await cursor.fetchall() if not ids.made(contact_id))
             in_list = (await cursor.execute(_MEET, (before,))).rowcount
         if added:
             await cursor.execute("SELECT pg_notify(%s, %s)", (WAKE_CHANNEL, str(campaign_id)))
