@@ -28,6 +28,10 @@ test-fast: setup-tests ## The tests that need no servers, under a minute
 test-slow: setup-tests ## The tests that take minutes each
 	pytest -m slow --timeout 900
 
+.PHONY: faults
+faults: setup-tests ## Kill processes under a running campaign: make faults SEEDS=10
+	python -m tests.faults --seeds $(or $(SEEDS),3)
+
 .PHONY: setup-tests
 setup-tests:
 	@scripts/setup test
