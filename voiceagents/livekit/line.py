@@ -50,6 +50,7 @@ class Line:
         self._since = time.monotonic()
         self.identity: str | None = None
         self.rang = False
+        self._hung_up = False
         self.answered_at: datetime | None = None
         self._active = asyncio.Event()
         self._there = asyncio.Event()
@@ -120,6 +121,8 @@ class Line:
                     call_id=self._call_id, state=CallState.RINGING, at=now, sip_call_id=sip_call_id, from_number=ours
                 )
             )
+        elif status == "hangup":
+            self._hung_up = True
         elif status == "active" and not self._active.is_set():
             self.answered_at = now
             self._active.set()
@@ -148,8 +151,12 @@ class Line:
             self._end(Outcome.COMPLETED, "somebody removed the phone from the room", EndedBy.SYSTEM)
         elif reason == rtc.DisconnectReason.ROOM_DELETED:
             self._end(Outcome.COMPLETED, "somebody deleted the room", EndedBy.SYSTEM)
-        else:
+        elif reason == rtc.DisconnectReason.CLIENT_INITIATED or self._hung_up:
             self._end(Outcome.COMPLETED, "the person hung up", EndedBy.PERSON)
+        else:
+            # The SIP service crashed or LiveKit did: nobody knows whether the person is still listening.
+            name = rtc.DisconnectReason.Name(reason) if reason is not None else "no reason given"
+            self._end(Outcome.FAILED, f"LiveKit lost the phone ({name})", EndedBy.SYSTEM)
 
     def _on_room_gone(self, reason: Any) -> None:
         self._room_gone.set()

@@ -231,7 +231,9 @@ async def _drain(server: AgentServer, settings: Settings, context: WorkerContext
     )
     if not draining.done():
         context.live.end_all("the worker was stopped during the call")
-        await asyncio.wait({draining}, timeout=15)
+        if len(context.live):
+            await asyncio.wait({draining}, timeout=15)
+        # Calls in job processes of their own are out of our reach: `aclose` cancels them.
     draining.cancel()
     await server.aclose()
 
