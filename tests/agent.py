@@ -27,6 +27,7 @@ from typing import Any, Self, TypeVar
 from uuid import UUID, uuid4
 
 import httpx
+import psutil
 import pytest
 import pytest_asyncio
 from livekit import api
@@ -122,7 +123,15 @@ class Agent:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.stop()
+        try:
+            await self.stop()
+        finally:
+            # It outlives an agent that was killed, and then waits long for servers that will not come back.
+            for watcher in self.watchers():
+                watcher.kill()
+            await self._close()
+
+    async def _close(self) -> None:
         await self.livekit.aclose()
         await self.database.close()
 
@@ -178,6 +187,12 @@ class Agent:
     def pid(self) -> int:
         assert self.process is not None
         return self.process.pid
+
+    def watchers(self) -> list[psutil.Process]:
+        """The processes that look after the calls of this one."""
+        ours = ["-m", "voiceagents.calls.watcher", "--parent", str(self.pid)] if self.process else []
+        every = psutil.process_iter(["cmdline"])
+        return [process for process in every if ours and (process.info["cmdline"] or [])[1:] == ours]
 
     # The log
 

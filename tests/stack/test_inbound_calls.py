@@ -7,7 +7,7 @@ by the first test that needs any, and a test waits for its own.
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest_asyncio
 from livekit import api, rtc
 
 from tests.agent import Agent, Record, StartAgent, new_number
+from tests.stories import Stories, Told
 from voiceagents.assistants.models import Assistant, Number
 from voiceagents.calls.states import Direction, EndedBy, Outcome
 
@@ -93,35 +94,17 @@ async def call_in(
 
 # --- the calls --------------------------------------------------------------------------------------------------------
 
-Story = Callable[[Agent, StartAgent], Awaitable[Any]]
-STORIES: dict[str, Story] = {}
-
-
-def story(tell: Story) -> Story:
-    STORIES[tell.__name__] = tell
-    return tell
+STORIES = Stories(at_once=5)
 
 
 @pytest_asyncio.fixture(scope="module")
-async def calls(agent: Agent, start_agent: StartAgent) -> AsyncIterator[Mapping[str, "asyncio.Task[Any]"]]:
+async def calls(agent: Agent, start_agent: StartAgent) -> AsyncIterator[Told]:
     """Every call of this module, under way."""
-    at_once = asyncio.Semaphore(5)
-
-    async def run(tell: Story) -> Any:
-        async with at_once:
-            return await tell(agent, start_agent)
-
-    tasks = {name: asyncio.create_task(run(tell)) for name, tell in STORIES.items()}
-    yield tasks
-    for task in tasks.values():
-        task.cancel()
-    await asyncio.gather(*tasks.values(), return_exceptions=True)
+    async with STORIES.told(agent, start_agent) as told:
+        yield told
 
 
-Calls = Mapping[str, "asyncio.Task[Any]"]
-
-
-@story
+@STORIES
 async def question(agent: Agent, _: StartAgent) -> Answered:
     did = new_number()
     caller = new_number()
@@ -132,7 +115,7 @@ async def question(agent: Agent, _: StartAgent) -> Answered:
     return await call_in(agent, did, *asks, caller=caller)
 
 
-async def test_the_assistant_of_the_dialled_number_answers_and_knows_its_prompt(calls: Calls) -> None:
+async def test_the_assistant_of_the_dialled_number_answers_and_knows_its_prompt(calls: Told) -> None:
     call: Answered = await calls["question"]
     print(call)
     assert call.turns[0].text == "Hello, this is Rose. How can I help you?"
@@ -142,7 +125,7 @@ async def test_the_assistant_of_the_dialled_number_answers_and_knows_its_prompt(
     assert call.agent[-1].text.endswith("Goodbye.")
 
 
-async def test_the_row_of_an_inbound_call_tells_who_called_whom_and_when(calls: Calls) -> None:
+async def test_the_row_of_an_inbound_call_tells_who_called_whom_and_when(calls: Told) -> None:
     call: Answered = await calls["question"]
     row = call.row
     assert row.direction is Direction.INBOUND
@@ -156,7 +139,7 @@ async def test_the_row_of_an_inbound_call_tells_who_called_whom_and_when(calls: 
     assert row.sip_call_id == call.witness["sip_call_id"]
 
 
-async def test_the_log_tells_an_inbound_call_in_the_documented_lines(calls: Calls) -> None:
+async def test_the_log_tells_an_inbound_call_in_the_documented_lines(calls: Told) -> None:
     call: Answered = await calls["question"]
     room = re.escape(call.row.room_name or "")
     rest = iter(call.log)
@@ -170,7 +153,7 @@ async def test_the_log_tells_an_inbound_call_in_the_documented_lines(calls: Call
         assert any(re.search(pattern, line) for line in rest), pattern
 
 
-@story
+@STORIES
 async def without_plus(agent: Agent, _: StartAgent) -> Answered:
     did = new_number()
     await hire(agent, "Plus", did)
@@ -180,14 +163,14 @@ async def without_plus(agent: Agent, _: StartAgent) -> Answered:
     return Answered(call.row, call.turns, call.timeline, agent, did, caller, call.witness)
 
 
-async def test_numbers_that_come_without_plus_are_the_same_numbers(calls: Calls) -> None:
+async def test_numbers_that_come_without_plus_are_the_same_numbers(calls: Told) -> None:
     call: Answered = await calls["without_plus"]
     print(call)
     assert call.row.assistant_id == "plus"
     assert (call.row.from_number, call.row.to_number) == (call.caller, call.did)
 
 
-@story
+@STORIES
 async def hidden(agent: Agent, _: StartAgent) -> list[Answered]:
     did = new_number()
     await hire(agent, "Hidden", did)
@@ -198,7 +181,7 @@ async def hidden(agent: Agent, _: StartAgent) -> list[Answered]:
     )
 
 
-async def test_two_hidden_callers_at_once_each_have_their_own_conversation(calls: Calls) -> None:
+async def test_two_hidden_callers_at_once_each_have_their_own_conversation(calls: Told) -> None:
     first, second = await calls["hidden"]
     print(first, second, sep="\n")
     assert first.row.room_name != second.row.room_name
@@ -208,14 +191,14 @@ async def test_two_hidden_callers_at_once_each_have_their_own_conversation(calls
     assert "arking is free" in second.said()
 
 
-@story
+@STORIES
 async def unowned(agent: Agent, _: StartAgent) -> Answered:
     did = new_number()
     await route(agent, did)
     return await call_in(agent, did, LISTENS, {"pause_ms": 10000})
 
 
-async def test_a_number_that_nobody_owns_says_so_and_hangs_up(calls: Calls) -> None:
+async def test_a_number_that_nobody_owns_says_so_and_hangs_up(calls: Told) -> None:
     call: Answered = await calls["unowned"]
     print(call)
     assert [turn.text for turn in call.turns] == ["Sorry, this number is not in service. Goodbye."]
@@ -227,7 +210,7 @@ async def test_a_number_that_nobody_owns_says_so_and_hangs_up(calls: Calls) -> N
     assert "source=resolver.defaults" in lines[0]
 
 
-@story
+@STORIES
 async def fired(agent: Agent, _: StartAgent) -> Answered:
     did = new_number()
     async with agent.database.transaction() as session:
@@ -236,14 +219,14 @@ async def fired(agent: Agent, _: StartAgent) -> Answered:
     return await call_in(agent, did, LISTENS, HANGS_UP)
 
 
-async def test_when_the_named_assistant_is_gone_minimal_defaults_answer_and_promise_nothing(calls: Calls) -> None:
+async def test_when_the_named_assistant_is_gone_minimal_defaults_answer_and_promise_nothing(calls: Told) -> None:
     call: Answered = await calls["fired"]
     print(call)
     assert call.turns[0].text.startswith("Hello, thank you for calling.")
     assert call.row.outcome is Outcome.HUNG_UP
 
 
-@story
+@STORIES
 async def campaign(agent: Agent, _: StartAgent) -> Answered:
     did = new_number()
     await hire(agent, "Callback", did)
@@ -257,7 +240,7 @@ async def campaign(agent: Agent, _: StartAgent) -> Answered:
     return await call_in(agent, did, LISTENS, says("Has the summer sale started?"), LISTENS, HANGS_UP)
 
 
-async def test_a_campaign_in_the_rooms_metadata_is_part_of_the_conversation_and_of_the_row(calls: Calls) -> None:
+async def test_a_campaign_in_the_rooms_metadata_is_part_of_the_conversation_and_of_the_row(calls: Told) -> None:
     call: Answered = await calls["campaign"]
     print(call)
     assert (call.row.campaign_id, call.row.contact_name) == ("campaign-456", "John Doe")
@@ -266,7 +249,7 @@ async def test_a_campaign_in_the_rooms_metadata_is_part_of_the_conversation_and_
     assert any("source=room.metadata" in line for line in call.log)
 
 
-@story
+@STORIES
 async def keypad(agent: Agent, _: StartAgent) -> Answered:
     did = new_number()
     await hire(agent, "Keys", did)
@@ -276,7 +259,7 @@ async def keypad(agent: Agent, _: StartAgent) -> Answered:
     )
 
 
-async def test_keys_pressed_while_we_speak_are_kept_in_order_and_stop_nothing(calls: Calls) -> None:
+async def test_keys_pressed_while_we_speak_are_kept_in_order_and_stop_nothing(calls: Told) -> None:
     call: Answered = await calls["keypad"]
     print(call)
     assert "".join(event.detail["digit"] for event in call.timeline if event.kind == "dtmf") == "*011#"
@@ -289,7 +272,7 @@ LONG = (
 )
 
 
-@story
+@STORIES
 async def mid_sentence(agent: Agent, _: StartAgent) -> Answered:
     did = new_number()
     await hire(agent, "Long", did, greeting=LONG)
@@ -297,7 +280,7 @@ async def mid_sentence(agent: Agent, _: StartAgent) -> Answered:
     return await call_in(agent, did, HEARS_US, {"pause_ms": 2500}, HANGS_UP)
 
 
-async def test_a_caller_who_hangs_up_in_mid_sentence_leaves_an_interrupted_turn(calls: Calls) -> None:
+async def test_a_caller_who_hangs_up_in_mid_sentence_leaves_an_interrupted_turn(calls: Told) -> None:
     call: Answered = await calls["mid_sentence"]
     print(call)
     (turn,) = call.agent
@@ -307,7 +290,7 @@ async def test_a_caller_who_hangs_up_in_mid_sentence_leaves_an_interrupted_turn(
     assert call.row.ended_by is EndedBy.PERSON
 
 
-@story
+@STORIES
 async def gives_up(agent: Agent, _: StartAgent) -> tuple[list[Record], list[str]]:
     did = new_number()
     await hire(agent, "Missed", did)
@@ -323,7 +306,7 @@ async def gives_up(agent: Agent, _: StartAgent) -> tuple[list[Record], list[str]
     return await agent.records(to_number=did), await agent.rooms(f"did-{did}")
 
 
-async def test_a_caller_who_gives_up_while_it_rings_leaves_no_room_and_no_open_call(calls: Calls) -> None:
+async def test_a_caller_who_gives_up_while_it_rings_leaves_no_room_and_no_open_call(calls: Told) -> None:
     records, rooms = await calls["gives_up"]
     assert rooms == []
     for record in records:
@@ -332,7 +315,7 @@ async def test_a_caller_who_gives_up_while_it_rings_leaves_no_room_and_no_open_c
         assert (record.row.outcome, record.row.ended_by) == (Outcome.HUNG_UP, EndedBy.PERSON)
 
 
-@story
+@STORIES
 async def model_opens(_: Agent, start_agent: StartAgent) -> Answered:
     agent = await start_agent(FORCE_FIRST_MESSAGE="false")
     did = new_number()
@@ -341,14 +324,14 @@ async def model_opens(_: Agent, start_agent: StartAgent) -> Answered:
     return await call_in(agent, did, LISTENS, HANGS_UP)
 
 
-async def test_without_a_forced_first_message_the_model_opens_the_call(calls: Calls) -> None:
+async def test_without_a_forced_first_message_the_model_opens_the_call(calls: Told) -> None:
     call: Answered = await calls["model_opens"]
     print(call)
     assert call.agent
     assert "llm_ttft" in call.agent[0].latencies
 
 
-@story
+@STORIES
 async def without_attributes(agent: Agent, _: StartAgent) -> Record:
     """A phone whose gateway says nothing about the numbers, so that only the room's name tells."""
     did = new_number()
@@ -372,7 +355,7 @@ async def without_attributes(agent: Agent, _: StartAgent) -> Record:
     return await agent.recorded(room_name=name)
 
 
-async def test_where_sip_says_nothing_the_rooms_name_tells_the_dialled_number(calls: Calls) -> None:
+async def test_where_sip_says_nothing_the_rooms_name_tells_the_dialled_number(calls: Told) -> None:
     record: Record = await calls["without_attributes"]
     print(record)
     assert record.row.assistant_id == "room"
