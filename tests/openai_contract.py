@@ -28,6 +28,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 class Fault(StrEnum):
     """What goes wrong with the next request of a kind."""
 
+    BAD_REQUEST = "400"
     RATE_LIMIT = "429"
     SERVER_ERROR = "500"
     SLOW_FIRST_TOKEN = "slow first token"
@@ -74,6 +75,8 @@ def create_app(contract: Contract) -> FastAPI:
     def refusal(request: Request, fault: Fault | None) -> Response | None:
         if request.headers.get("authorization") != f"Bearer {contract.api_key}":
             return _error(401, "Incorrect API key provided.", code="invalid_api_key")
+        if fault is Fault.BAD_REQUEST:
+            return _error(400, "The request is not to our liking.")
         if fault is Fault.RATE_LIMIT:
             return _error(429, "Rate limit reached.", code="rate_limit_exceeded")
         if fault is Fault.SERVER_ERROR:
