@@ -223,6 +223,9 @@ class Lab:
                 "tcp_port": self.ports["rtc_tcp"],
                 "udp_port": self.ports["rtc_udp"],
                 "node_ip": HOST,
+                # Else LiveKit sends every client to public STUN servers by name: 45 threads and sockets a call, each
+                # waiting ten seconds for a name server that a machine without a network does not have.
+                "stun_servers": [f"{HOST}:{self.ports['rtc_udp']}"],
                 "use_external_ip": False,
                 "enable_loopback_candidate": True,
                 "interfaces": {"includes": ["lo"]},

@@ -22,8 +22,8 @@ ANSWERS: dict[str, Any] = {
         {"hangup": True},
     ],
 }
-IDLE = 4
-"""Threads that wait for calls may be one or two more or fewer; so may kept connections."""
+IDLE = 10
+"""Thread pools grow to their bounds, and threads that wait for calls may be a few more or fewer."""
 
 
 def held(agent: Agent) -> Counter[str]:
@@ -56,6 +56,7 @@ async def test_twenty_five_calls_leave_no_room_no_thread_and_no_file_behind(fres
     assert set(await calls(agent, ANSWERS, 2, at_once=2)) == {Outcome.COMPLETED}
     assert set(await calls(agent, BUSY, 4, at_once=4)) == {Outcome.BUSY}
     before = await settled(agent)
+    assert before["threads"] < 60, "a call that is over holds no thread"
     assert set(await calls(agent, BUSY, 20, at_once=5)) == {Outcome.BUSY}
     assert set(await calls(agent, ANSWERS, 5, at_once=3)) == {Outcome.COMPLETED}
     after = await settled(agent)
@@ -76,3 +77,8 @@ async def settled(agent: Agent) -> Counter[str]:
 
     await until(steady, within=20, what="an end of changes")
     return seen[-1]
+
+
+async def test_the_worker_may_open_as_many_files_as_the_system_lets_it(agent: Agent) -> None:
+    soft, hard = psutil.Process(agent.pid).rlimit(psutil.RLIMIT_NOFILE)
+    assert soft == hard

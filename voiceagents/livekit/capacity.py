@@ -6,12 +6,21 @@ to an idle process it would take one and refuse the others, and LiveKit offers a
 """
 
 import logging
+import resource
 
 from livekit.agents import AgentServer, JobRequest
 
 from voiceagents import logs
 
 log = logging.getLogger("voiceagents.worker")
+
+
+def raise_file_limit() -> None:
+    """Lets this process open as many files as it is allowed to: a call takes some fifty sockets, and many systems start
+    processes with a limit of 1024 that each may raise itself."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 class Capacity:

@@ -26,7 +26,7 @@ from voiceagents.calls.metadata import JobMetadata, MetadataError, is_outbound_r
 from voiceagents.calls.recorder import HistoryUnavailable, Recorder
 from voiceagents.db import DatabaseProblem
 from voiceagents.livekit import inbound, outbound, sip, speech
-from voiceagents.livekit.capacity import Capacity
+from voiceagents.livekit.capacity import Capacity, raise_file_limit
 from voiceagents.livekit.conversation import CallControl
 from voiceagents.livekit.job import Job, TakeTurn, WorkerContext
 from voiceagents.settings import Settings, SettingsError, load
@@ -169,6 +169,7 @@ async def run(settings: Settings, prepare: Callable[[JobProcess], None] = prewar
         Raises:
             SettingsError: the environment, the database or the speech server is not fit to run with.
     """
+    raise_file_limit()
     access = settings.livekit
     os.environ.update(
         LIVEKIT_URL=access.url,
