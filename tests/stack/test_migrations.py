@@ -25,7 +25,8 @@ MODELS = (assistants, calls, campaigns)
 _CATALOG: dict[str, LiteralString] = {
     "columns": """
         SELECT table_name, column_name, data_type, character_maximum_length, is_nullable, column_default
-        FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'alembic_version' AND NOT starts_with(table_name, 'procrastinate_')""",
+        FROM information_schema.columns WHERE table_schema = 'public'
+        AND table_name <> 'alembic_version' AND NOT starts_with(table_name, 'procrastinate_')""",
     "constraints": """
         SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
         WHERE connamespace = 'public'::regnamespace AND conrelid::regclass::text <> 'alembic_version'

@@ -114,7 +114,7 @@ def test_nobody_starves_on_a_busy_trunk(weights: list[int], total: int, seed: in
         busy = [i for i, calls in enumerate(running) if calls]
         ended = (ended + 1) % len(busy)
         running[busy[ended]] -= 1
-        for i, weight in enumerate(weights):
+        for i in range(len(weights)):
             claims = [Claim(w, running[j], granted[j] / w) for j, w in enumerate(weights)]
             taken = pacing.fair_places(claims.pop(i), claims, total - sum(running))
             assert taken >= 0
