@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +29,7 @@ from voiceagents.calls import history, presence
 from voiceagents.calls.models import Call
 from voiceagents.calls.outcomes import Ending
 from voiceagents.calls.records import CallEnded
+from voiceagents.calls.redispatch import Redispatcher
 from voiceagents.calls.states import CallState, EndedBy, Outcome
 from voiceagents.db import Database, DatabaseProblem
 from voiceagents.processes import Process
@@ -64,6 +66,7 @@ class RoomSeen:
     name: str
     phone_active: bool
     has_agent: bool
+    has_phone: bool = False
 
 
 @dataclass(frozen=True)
@@ -110,12 +113,26 @@ def _lack(room: RoomSeen | None) -> str:
     return "agent" if room.phone_active and not room.has_agent else ""
 
 
+def waiting(calls: Iterable[CallSeen], rooms: Iterable[RoomSeen]) -> set[str]:
+    """Names of the rooms in which a call waits for its first agent: one to be dialled, or somebody who calls us."""
+    states = {call.room: call.state for call in calls}
+    not_taken = (CallState.QUEUED, CallState.DISPATCHED)
+    return {
+        room.name
+        for room in rooms
+        if not room.has_agent
+        and not room.phone_active
+        and (states[room.name] in not_taken if room.name in states else room.has_phone)
+    }
+
+
 class Watcher:
     """Looks at all calls that have not ended, once every `PERIOD`."""
 
-    def __init__(self, database: Database, livekit: api.LiveKitAPI) -> None:
+    def __init__(self, database: Database, livekit: api.LiveKitAPI, agent_name: str | None = None) -> None:
         self._database = database
         self._livekit = livekit
+        self._redispatcher = Redispatcher(livekit, agent_name) if agent_name else None
         self._lacking_since: dict[tuple[UUID, str], float] = {}
         self._steady_since: float | None = None
 
@@ -149,6 +166,8 @@ class Watcher:
         now = asyncio.get_running_loop().time()
         rooms = await self._rooms()
         calls = await self._calls()
+        if calls is None:
+            return
         lacking = {(call.id, lack) for call in calls if (lack := _lack(rooms.get(call.room or "")))}
         self._lacking_since = {key: self._lacking_since.get(key, now) for key in lacking}
         self._steady_since = self._steady_since or now
@@ -160,11 +179,14 @@ class Watcher:
             ending = verdict(call, room, now - self._lacking_since.get((call.id, _lack(room)), now))
             if ending is not None:
                 await self._end(call, ending)
+        if self._redispatcher is not None:
+            await self._redispatcher.look(waiting(calls, rooms.values()), now)
 
-    async def _calls(self) -> list[CallSeen]:
+    async def _calls(self) -> list[CallSeen] | None:
+        """Every call that has not ended; None when another watcher looks right now."""
         async with self._database.transaction() as session:
             if not await session.scalar(select(func.pg_try_advisory_xact_lock(_LOCK))):
-                return []
+                return None
             living = await presence.living(session)
             last = func.greatest(
                 Call.created_at, Call.dispatched_at, Call.dialing_at, Call.ringing_at, Call.answered_at
@@ -198,6 +220,7 @@ class Watcher:
                     for p in people
                 ),
                 has_agent=any(p.kind == api.ParticipantInfo.Kind.AGENT for p in people),
+                has_phone=any(p.kind == api.ParticipantInfo.Kind.SIP for p in people),
             )
         return seen
 
@@ -251,7 +274,7 @@ async def watch(settings: Settings, parent: int | None) -> None:
     async with api.LiveKitAPI(
         access.url, access.api_key, access.api_secret.get_secret_value(), failover=False
     ) as livekit:
-        await Watcher(database, livekit).run(stop, parent)
+        await Watcher(database, livekit, settings.lk_agent_name).run(stop, parent)
     await database.close()
 
 
