@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, literal, null, select, update
+from sqlalchemy import func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -87,8 +87,7 @@ async def find(session: AsyncSession, reference: str) -> Campaign:
 
 async def add(session: AsyncSession, columns: Mapping[str, Any]) -> Campaign:
     """A new draft with these columns, read back with what the database added."""
-    # To the mapper a None is a column not given, and the table's default would stand in for "no limit".
-    campaign = Campaign(**{name: null() if value is None else value for name, value in columns.items()})
+    campaign = Campaign(**columns)
     session.add(campaign)
     await session.flush()
     await session.refresh(campaign)

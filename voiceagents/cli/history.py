@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +18,8 @@ from voiceagents.cli.surroundings import database, run
 from voiceagents.settings import load
 
 if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
     from voiceagents.calls.models import Call, CallEvent, Turn
 
 app = typer.Typer(cls=Commands, invoke_without_command=True, help="The history: list calls, or show one.")
@@ -39,7 +42,7 @@ _EIGHTHS = " ▏▎▍▌▋▊▉█"
 def list_calls(
     context: typer.Context,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10000, help="How many, the newest first.")] = 20,
-    campaign: Annotated[str | None, typer.Option(help="Only calls of this campaign.")] = None,
+    campaign: Annotated[str | None, typer.Option(help="Only calls of this campaign: its name or id.")] = None,
     direction: Annotated[Direction | None, typer.Option(help="Only calls in this direction.")] = None,
     outcome: Annotated[Outcome | None, typer.Option(help="Only calls with this outcome.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -49,10 +52,10 @@ def list_calls(
         return
     from voiceagents.calls import history
 
-    page = history.Page(limit=limit, campaign_id=campaign, direction=direction, outcome=outcome)
-
     async def work() -> "Sequence[Call]":
         async with database(load()) as opened, opened.transaction() as session:
+            campaign_id = await _campaign_id(session, campaign) if campaign is not None else None
+            page = history.Page(limit=limit, campaign_id=campaign_id, direction=direction, outcome=outcome)
             return await history.calls(session, page)
 
     found = run(work())
@@ -65,6 +68,15 @@ def list_calls(
         typer.echo("No call fits. Without filters:  voiceagents calls")
     else:
         typer.echo("No calls yet. Place one:  voiceagents call +1… --prompt '…'    Or try it all:  voiceagents demo")
+
+
+async def _campaign_id(session: "AsyncSession", reference: str) -> str:
+    """The id of one of our campaigns, or else what was typed: a dispatcher of one's own has ids of its own."""
+    from voiceagents.campaigns import lifecycle
+
+    with suppress(lifecycle.CampaignProblem):
+        return str((await lifecycle.find(session, reference)).id)
+    return reference
 
 
 @app.command()
