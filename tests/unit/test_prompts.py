@@ -208,3 +208,8 @@ def test_inbound_contact_data_is_not_filled_again() -> None:
 @pytest.mark.parametrize("script", ["", "  \n"])
 def test_without_a_campaign_the_prompt_stays_as_it_is(script: str) -> None:
     assert with_campaign_context("P", campaign_prompt=script, name="Ana", email=None, phone=None) == "P"
+
+
+def test_a_column_is_filled_whether_the_script_writes_blanks_or_underscores() -> None:
+    assert fill("{amount_due} {Amount due} {AMOUNT_DUE}", {"Amount due": "5"}) == "5 5 5"
+    assert unknown_placeholders("{amount_due}", {"Amount due"}) == []

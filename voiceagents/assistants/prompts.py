@@ -50,19 +50,24 @@ def fill(template: str, values: Mapping[str, str]) -> str:
     >>> fill('Hi {name}, {"ok": true}, {discount}%', {"name": "Ana"})
     'Hi Ana, {"ok": true}, {discount}%'
     """
-    known = {key.lower(): value for key, value in values.items()}
+    known = {_plain(key): value for key, value in values.items()}
 
     def value_of(found: re.Match[str]) -> str:
-        return known.get((found.group(1) or found.group(2)).lower(), found.group())
+        return known.get(_plain(found.group(1) or found.group(2)), found.group())
 
     return _PLACEHOLDER.sub(value_of, template)
 
 
+def _plain(key: str) -> str:
+    """`Amount due`, `amount_due` and `AMOUNT DUE` are one column to whoever writes the script."""
+    return key.lower().replace("_", " ")
+
+
 def unknown_placeholders(template: str, known: set[str]) -> list[str]:
     """Placeholders of the template that nothing will fill, in the order they stand, each once."""
-    lowered = {key.lower() for key in known}
+    plain = {_plain(key) for key in known}
     found = [(m.group(1) or m.group(2)) for m in _PLACEHOLDER.finditer(template)]
-    return list(dict.fromkeys(key for key in found if key.lower() not in lowered))
+    return list(dict.fromkeys(key for key in found if _plain(key) not in plain))
 
 
 def contact_values(
