@@ -6,7 +6,7 @@ which there are few, in the order of one index.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select, text
@@ -18,6 +18,7 @@ from voiceagents.campaigns.states import ContactState
 from voiceagents.campaigns.zones import zones_of
 
 _LOOKED_UP_AT_ONCE = 2_000
+_AT_ONCE = timedelta(milliseconds=50)
 
 
 @dataclass(frozen=True)
@@ -76,26 +77,23 @@ async def zones(session: AsyncSession, campaign: Campaign, now: datetime) -> Zon
 
 
 async def _look_up(session: AsyncSession, campaign: Campaign) -> bool:
-    """Looks up the zones of contacts that have none yet (newly imported, or edited). True when more are left."""
-    fresh = (
-        await session.execute(
-            select(Contact.id, Contact.time_zone, Contact.phone)
-            .where(Contact.campaign_id == campaign.id, Contact.state == ContactState.WAITING, Contact.zones == "")
-            .limit(_LOOKED_UP_AT_ONCE)
-            .with_for_update(skip_locked=True)
-        )
-    ).all()
-    if not fresh:
-        return False
-    found = [zones_of(zone, phone, campaign.time_zone).names for _, zone, phone in fresh]
-    await session.execute(
-        text(
-            "UPDATE contacts SET zones = found.zones FROM unnest(CAST(:ids AS uuid[]), CAST(:zones AS text[]))"
-            " AS found(id, zones) WHERE contacts.id = found.id"
-        ),
-        {"ids": [id_ for id_, _, _ in fresh], "zones": ["|".join(names) or "?" for names in found]},
+    """Looks up the zones of contacts that have none yet (newly imported, or edited). True when some are left."""
+    new = (
+        select(Contact.id, Contact.time_zone, Contact.phone)
+        .where(Contact.campaign_id == campaign.id, Contact.state == ContactState.WAITING, Contact.zones == "")
+        .limit(_LOOKED_UP_AT_ONCE)
     )
-    return len(fresh) == _LOOKED_UP_AT_ONCE
+    fresh = (await session.execute(new.with_for_update(skip_locked=True))).all()
+    if fresh:
+        found = [zones_of(zone, phone, campaign.time_zone).names for _, zone, phone in fresh]
+        await session.execute(
+            text(
+                "UPDATE contacts SET zones = found.zones FROM unnest(CAST(:ids AS uuid[]), CAST(:zones AS text[]))"
+                " AS found(id, zones) WHERE contacts.id = found.id"
+            ),
+            {"ids": [id_ for id_, _, _ in fresh], "zones": ["|".join(names) or "?" for names in found]},
+        )
+    return (await session.execute(new.limit(1))).first() is not None
 
 
 async def contacts(
@@ -147,7 +145,7 @@ async def _ids(
 async def next_due(session: AsyncSession, campaign: Campaign, places: Zones, now: datetime) -> datetime | None:
     """When the next contact is due, those that are due already left out; None when nothing is in sight."""
     if places.unknown:
-        return now
+        return now + _AT_ONCE
     later = await session.scalar(
         text(
             """

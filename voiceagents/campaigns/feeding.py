@@ -66,9 +66,10 @@ async def feed(session: AsyncSession, campaign_id: UUID, now: datetime, defer: D
         return Fed(again_at=_first(await due.next_due(session, campaign, zones, now), campaign.expires_at))
     limits = await places.lock(session, campaign)
     allowed = await places.allowance(session, campaign, limits, now)
-    calls, held = 0, None
     if allowed.calls:
         calls, held = await _pick(session, campaign, zones, allowed, now, defer)
+    else:
+        calls, held = 0, await _held(session, campaign, zones, now)
     more = held is None and await due.anybody(session, campaign, zones.open, now)
     places.grant(campaign, allowed, calls, more=more)
     if held is not None or (allowed.calls == 0 and allowed.standing):
@@ -120,6 +121,14 @@ async def _pick(
         looked_at += len(contacts)
         await session.flush()
     return calls, None
+
+
+async def _held(session: AsyncSession, campaign: Campaign, zones: due.Zones, now: datetime) -> Decision | None:
+    """What would hold the campaign up if it had a place: then it waits for none."""
+    contacts = await due.contacts(session, campaign, zones.open, now, 1)
+    ground = await facts.read(session, campaign, contacts, now)
+    decision = next((ground.decide(contact) for contact in contacts), None)
+    return decision if decision is not None and decision.verdict is Verdict.HOLD else None
 
 
 async def _expire(session: AsyncSession, campaign: Campaign, now: datetime) -> Fed:

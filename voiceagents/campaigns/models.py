@@ -5,7 +5,18 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import BigInteger, CheckConstraint, Enum, ForeignKey, Identity, Index, UniqueConstraint, func
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Double,
+    Enum,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    UniqueConstraint,
+    func,
+)
 from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
@@ -22,6 +33,11 @@ def _words(kind: type[StrEnum]) -> list[str]:
 def _word(kind: type[StrEnum], name: str) -> Enum:
     """A closed list of words kept as text with a CHECK, so that a new word is a plain migration."""
     return Enum(kind, name=name, native_enum=False, create_constraint=True, length=32, values_callable=_words)
+
+
+# None, said in so many words, is no limit; what is not said is the default.
+_LIMIT = Integer().evaluates_none()
+_RATE = Double[float]().evaluates_none()
 
 
 class Campaign(Base):
@@ -50,11 +66,11 @@ class Campaign(Base):
     expires_at: Mapped[datetime | None]
 
     # How many
-    max_concurrent: Mapped[int | None] = mapped_column(server_default="5")
-    calls_per_second: Mapped[float | None] = mapped_column(server_default="1")
+    max_concurrent: Mapped[int | None] = mapped_column(_LIMIT, server_default="5")
+    calls_per_second: Mapped[float | None] = mapped_column(_RATE, server_default="1")
     priority: Mapped[int] = mapped_column(server_default="5")
     daily_cap: Mapped[int | None]
-    attempts_per_day: Mapped[int | None] = mapped_column(server_default="2")
+    attempts_per_day: Mapped[int | None] = mapped_column(_LIMIT, server_default="2")
     attempts_per_number: Mapped[int | None]
     minimum_gap_seconds: Mapped[int] = mapped_column(server_default="3600")
     retry: Mapped[dict[str, Any]] = mapped_column(server_default=sql("'{}'"))
@@ -157,8 +173,8 @@ class TrunkLimits(Base):
     __tablename__ = "trunk_limits"
 
     trunk_id: Mapped[str] = mapped_column(primary_key=True)
-    max_concurrent: Mapped[int | None] = mapped_column(server_default="10")
-    calls_per_second: Mapped[float | None] = mapped_column(server_default="1")
+    max_concurrent: Mapped[int | None] = mapped_column(_LIMIT, server_default="10")
+    calls_per_second: Mapped[float | None] = mapped_column(_RATE, server_default="1")
     last_turn_at: Mapped[datetime | None]
     hold_until: Mapped[datetime | None]
     hold_seconds: Mapped[float] = mapped_column(server_default="0")
@@ -172,7 +188,7 @@ class Installation(Base):
     __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    max_concurrent: Mapped[int | None] = mapped_column(server_default="50")
+    max_concurrent: Mapped[int | None] = mapped_column(_LIMIT, server_default="50")
     kept_for_inbound: Mapped[int] = mapped_column(server_default="1")
     hold_until: Mapped[datetime | None]
     hold_seconds: Mapped[float] = mapped_column(server_default="0")

@@ -4,22 +4,21 @@ Idempotent, whoever comes first and however often.
 """
 
 import logging
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from voiceagents.calls.models import Call
 from voiceagents.calls.states import CallState, EndedBy, Outcome
-from voiceagents.campaigns import decisions, facts, pacing
+from voiceagents.campaigns import decisions, do_not_call, facts, pacing
 from voiceagents.campaigns.breaker import RecentEnding, breaker
 from voiceagents.campaigns.due import zones_of_key
-from voiceagents.campaigns.models import Campaign, Contact, DoNotCall, Installation, TrunkLimits
+from voiceagents.campaigns.models import Campaign, Contact, Installation, TrunkLimits
 from voiceagents.campaigns.retry import Cause, EndedCall, RetryDecision, after, counts
 from voiceagents.campaigns.rules import Decision
 from voiceagents.campaigns.states import CampaignState, ContactState, Verdict
@@ -115,7 +114,7 @@ async def _settle(session: AsyncSession, call: Call, contact: Contact, now: date
     if counts(outcome, dialled=call.dialing_at is not None):
         contact.attempts += 1
     if outcome is Outcome.OPTED_OUT:
-        await list_do_not_call(session, contact.phone, None, f"asked in call {str(call.id)[:8]} not to be called again")
+        await do_not_call.add(session, contact.phone, None, f"asked in call {str(call.id)[:8]} not to be called again")
     contact.last_outcome = outcome.value
     ending = await _ended_call(session, call, contact, outcome)
     if call.details.get("cancelled_by_user"):
@@ -193,25 +192,6 @@ async def _ended_call(session: AsyncSession, call: Call, contact: Contact, outco
     )
 
 
-async def list_do_not_call(session: AsyncSession, phone: str, campaign_id: UUID | None, reason: str) -> bool:
-    """Puts a number on a do-not-call list.
-
-    False when it stands there already.
-    """
-    listed = await session.scalar(
-        select(DoNotCall.id).where(
-            DoNotCall.phone == phone,
-            DoNotCall.removed_at.is_(None),
-            DoNotCall.campaign_id.is_(None) if campaign_id is None else DoNotCall.campaign_id == campaign_id,
-        )
-    )
-    if listed is not None:
-        return False
-    session.add(DoNotCall(phone=phone, campaign_id=campaign_id, reason=reason))
-    await session.flush()
-    return True
-
-
 async def _rest_if_congested(session: AsyncSession, call: Call, now: datetime) -> None:
     """A refusal for lack of lines lets the trunk (or, where it is ours, the installation) rest; a call that got
     through ends the rest."""
@@ -273,14 +253,3 @@ async def _recent(session: AsyncSession, campaign_id: UUID, since: datetime) -> 
 def _cause(outcome: Outcome, ended_by: EndedBy | None, answered_at: datetime | None) -> Cause:
     by = ended_by or EndedBy.SYSTEM
     return EndedCall(outcome, by, dialled=True, answered=answered_at is not None, attempts=1).cause
-
-
-async def counts_of(session: AsyncSession, campaign_id: UUID) -> Counter[str]:
-    """Contacts by state.
-
-    The sum is the number of contacts: each is in exactly one state.
-    """
-    rows = await session.execute(
-        select(Contact.state, func.count()).where(Contact.campaign_id == campaign_id).group_by(Contact.state)
-    )
-    return Counter({state.value: number for state, number in rows})
