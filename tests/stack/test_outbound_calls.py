@@ -162,7 +162,7 @@ async def test_who_does_not_want_us_gets_a_short_farewell_and_the_row_says_why(c
 @calls(*REFUSALS.values(), TALK)
 async def test_our_goodbye_is_heard_whole_before_the_line_goes_dead(call: Over) -> None:
     heard = re.sub(r"[^a-z]+", " ", (await call.heard()).lower())
-    assert re.search(r"good ?bye\W*$", heard.strip()), heard
+    assert heard.strip().endswith("bye"), heard
     assert not call.agent[-1].interrupted
 
 

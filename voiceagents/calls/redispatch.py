@@ -14,8 +14,11 @@ from voiceagents import logs
 
 log = logging.getLogger("voiceagents.redispatch")
 
-PATIENCE = 3.0
-"""Seconds that a room may wait for its first agent before its dispatch is repeated, and then for each further one."""
+PATIENCE = 7.0
+"""Seconds that a room may wait for its first agent before its dispatch is repeated, and then for each further one.
+
+Only after five does LiveKit list the job of a dispatch that was taken at once (measured, too).
+"""
 
 
 class Redispatcher:
@@ -44,7 +47,7 @@ class Redispatcher:
             raise
         ours = [dispatch for dispatch in dispatches if dispatch.agent_name == self._agent_name]
         if not ours or any(dispatch.state.jobs for dispatch in ours):
-            return  # not our agent's room, or an agent is on its way or has been here
+            return  # another agent's room, or ours is on its way or has been here
         log.info("%s", logs.event("DISPATCHED_AGAIN", room=logs.room(room), cause="no agent had taken the call"))
         await self._livekit.agent_dispatch.create_dispatch(
             api.CreateAgentDispatchRequest(
@@ -54,5 +57,4 @@ class Redispatcher:
                 restart_policy=api.JobRestartPolicy.JRP_NEVER,
             )
         )
-        for dispatch in ours:
-            await self._livekit.agent_dispatch.delete_dispatch(dispatch.id, room)
+        # The earlier ones stay: deleting a dispatch throws its agent out, if one comes after all.

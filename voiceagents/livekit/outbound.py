@@ -327,15 +327,16 @@ async def _dial(job: Job, line: Line, number: str, trunk_id: str, name: str) -> 
             return job.control.ended.result()
         participant = dialling.result()
     except sip.NotAnswered as error:
-        # A room that was deleted and a phone that rang out come back as the same error, and word of the room's end may
-        # come a moment later.
-        room_gone = await line.room_gone(_ROOM_END_SEEN if error.failure.code == "canceled" else 0)
-        if job.control.ended.done() and not room_gone:
+        # A room that was deleted and a phone that rang out come back as the same error. What tells them apart is the
+        # time, and word of the room's end, which may come a moment later.
+        cut_short = error.failure.code == "canceled" and error.failure.seconds < settings.ringing_timeout - 1
+        cancelled = await line.room_gone(_ROOM_END_SEEN if cut_short else 0) or cut_short
+        if job.control.ended.done() and error.failure.sip_status is None:
             return job.control.ended.result()
         if error.failure.trouble in (Trouble.TIMEOUT, Trouble.CONNECTION):
             # The phone may still be ringing: it must not be picked up with nobody there.
             await sip.delete_room(job.livekit, job.room_name)
-        return outcomes.of_dial_failure(replace(error.failure, rang=line.rang, room_deleted=room_gone))
+        return outcomes.of_dial_failure(replace(error.failure, rang=line.rang, room_deleted=cancelled))
     finally:
         dialling.cancel()
         with suppress(asyncio.CancelledError, sip.NotAnswered):
