@@ -150,6 +150,8 @@ def test_why_finds_a_person_by_any_form_of_the_number_and_by_id(spring: Say) -> 
     spring("campaign", "duplicate", "Spring", "Copy", "--contacts")
     assert len(json.loads(spring("campaign", "why", "+12025550143", "--json").out)) == 2
     assert len(json.loads(spring("campaign", "why", "+12025550143", "--campaign", "Copy", "--json").out)) == 1
+    assert len(json.loads(spring("campaign", "why", "Copy", "+12025550143", "--json").out)) == 1
+    assert "needs quotes" in spring("campaign", "why", "202", "555", "0143", status=2).err
     for nobody in ("+12025550199", "deadbeef", "Ana", "12"):
         assert f'no contact "{nobody}"' in spring("campaign", "why", nobody, status=2).err
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from voiceagents.cli.history import console
+from voiceagents.cli.problems import Problem
 from voiceagents.cli.surroundings import database, run
 from voiceagents.settings import load
 
@@ -23,7 +24,13 @@ _SAID_ALREADY = {"now", "due", "zone_words", "local_time"}
 
 
 def why(
-    contact: Annotated[str, typer.Argument(help="The number in any form, or the contact's id, or how it begins.")],
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[CAMPAIGN] CONTACT",
+            help="The number in any form, the contact's id or how it begins; before it, if you like, the campaign.",
+        ),
+    ],
     campaign: Annotated[
         str | None, typer.Option(help="In this campaign only; otherwise in all that have the contact.")
     ] = None,
@@ -33,6 +40,11 @@ def why(
     from voiceagents import clock
     from voiceagents.campaigns import lifecycle
     from voiceagents.campaigns import why as reasons
+
+    if len(words) > 2 or (len(words) == 2 and campaign is not None):
+        raise Problem("Give one contact, and at most one campaign; a number or name with blanks needs quotes.")
+    contact = words[-1]
+    campaign = words[0] if len(words) == 2 else campaign
 
     async def work() -> "Sequence[Story]":
         async with database(load()) as opened, opened.transaction() as session:
