@@ -16,6 +16,7 @@ from voiceagents.campaigns import engines, facts, limits
 from voiceagents.campaigns.forecast import Forecast, Limits, Observed, forecast
 from voiceagents.campaigns.lifecycle import Progress, progress
 from voiceagents.campaigns.models import Campaign, Contact, DecisionRecord, TrunkLimits
+from voiceagents.campaigns.rules import contact_is_due
 from voiceagents.campaigns.states import CampaignState, ContactState, Verdict
 from voiceagents.campaigns.zones import UnknownZone, zone_named
 
@@ -128,6 +129,8 @@ async def _why_nobody(session: AsyncSession, campaign: Campaign, now: datetime) 
     if following is None:
         return None
     decision = (await facts.read(session, campaign, [following], now)).decide(following)
+    if decision.rule == contact_is_due.__name__:
+        return Hold("nobody is due yet", decision.next_at)
     if decision.verdict is not Verdict.DIAL:
         return Hold(decision.words, decision.next_at)
     said = await last_hold(session, campaign)
