@@ -214,6 +214,36 @@ async def test_when_one_job_process_dies_its_call_is_hung_up_and_the_worker_goes
     assert goes_on
 
 
+@STORIES
+async def hangs(stage: Stage) -> tuple[Survived, int, str]:
+    async with stage.agent() as agent:
+        placed = await talking(agent)
+        at = time.time()
+        agent.signal(signal.SIGSTOP)
+        end = await survived(placed, at)
+        await until(lambda: _told_to_stop(agent), within=60, what="the signal to the agent that hangs")
+        agent.signal(signal.SIGCONT)
+        status = await agent.ended(within=60)
+        return end, status, (agent.folder / "data" / "watcher.log").read_text()
+
+
+async def _told_to_stop(agent: Agent) -> bool | None:
+    return True if "AGENT_HANGS" in (agent.folder / "data" / "watcher.log").read_text() else None
+
+
+async def test_when_the_agent_hangs_its_call_is_hung_up_within_ten_seconds(told: Told) -> None:
+    call, _, _ = await told["hangs"]
+    print(call.record, f"{call.seconds_left_alone:.1f} s")
+    assert call.seconds_left_alone < 10
+    assert (call.record.row.outcome, call.record.row.ended_by) == (Outcome.FAILED, EndedBy.SYSTEM)
+
+
+async def test_an_agent_that_hangs_is_told_to_stop_so_that_it_takes_no_more_calls(told: Told) -> None:
+    _, status, watcher_log = await told["hangs"]
+    assert status == 0
+    assert "AGENT_HANGS" in watcher_log
+
+
 # --- the agent is told to stop ----------------------------------------------------------------------------------------
 
 

@@ -15,6 +15,9 @@ from voiceagents.calls.models import Worker
 BEAT = 1.5
 """Seconds between two signs of life."""
 
+WORKER_ID = "VOICEAGENTS_WORKER_ID"
+"""The environment variable in which an agent process passes its id to the processes that it starts."""
+
 SILENT = 6.0
 """Seconds without one after which a worker counts as dead."""
 
@@ -64,3 +67,10 @@ async def living(session: AsyncSession) -> set[str]:
     """Ids of the workers that live."""
     recent = func.now() - timedelta(seconds=SILENT)
     return set(await session.scalars(select(Worker.id).where(Worker.stopped_at.is_(None), Worker.seen_at > recent)))
+
+
+async def silence(session: AsyncSession, worker_id: str) -> float:
+    """Seconds since this worker's last sign of life; 0 for one that has stopped in good order or never lived."""
+    age = func.extract("epoch", func.now() - Worker.seen_at)
+    seconds = await session.scalar(select(age).where(Worker.id == worker_id, Worker.stopped_at.is_(None)))
+    return float(seconds or 0.0)

@@ -56,6 +56,13 @@ GIVES_UP = 600.0
 NOT_TAKEN = 90.0
 """Seconds that a dispatched call may wait for an agent to take it."""
 
+HANGS = 30.0
+"""Seconds of silence after which our own agent process is told to stop: LiveKit goes on to offer it calls, and it takes
+none. Long before that, its calls were ended."""
+
+HANGS_STILL = 120.0
+"""Seconds of silence after which it is killed, so that whoever supervises it starts it again."""
+
 _LOCK = int.from_bytes(b"watchers")
 
 
@@ -106,6 +113,15 @@ def verdict(call: CallSeen, room: RoomSeen | None, seconds_lacking: float) -> En
     return None
 
 
+def remedy(silent: float) -> signal.Signals | None:
+    """What an agent process is sent that has not said for so many seconds that it lives."""
+    if silent > HANGS_STILL + 5:
+        return signal.SIGKILL
+    if silent > HANGS_STILL:
+        return signal.SIGABRT  # it then writes down where each of its threads was
+    return signal.SIGTERM if silent > HANGS else None
+
+
 def _lack(room: RoomSeen | None) -> str:
     """What a call under way is without, if anything."""
     if room is None:
@@ -129,8 +145,16 @@ def waiting(calls: Iterable[CallSeen], rooms: Iterable[RoomSeen]) -> set[str]:
 class Watcher:
     """Looks at all calls that have not ended, once every `PERIOD`."""
 
-    def __init__(self, database: Database, livekit: api.LiveKitAPI, agent_name: str | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        livekit: api.LiveKitAPI,
+        agent_name: str | None = None,
+        worker_id: str | None = None,
+    ) -> None:
         self._database = database
+        self._worker_id = worker_id
+        self._sent: signal.Signals | None = None
         self._livekit = livekit
         self._redispatcher = Redispatcher(livekit, agent_name) if agent_name else None
         self._lacking_since: dict[tuple[UUID, str], float] = {}
@@ -143,6 +167,8 @@ class Watcher:
         while not stop.is_set():
             try:
                 await self.look()
+                if parent is not None and os.getppid() == parent:
+                    await self._look_at(parent)
             except (SQLAlchemyError, OSError, TimeoutError, aiohttp.ClientError, api.ServerError) as error:
                 # Nobody's silence counts while we ourselves were deaf: workers could not say that they live either.
                 self._steady_since = None
@@ -181,6 +207,19 @@ class Watcher:
                 await self._end(call, ending)
         if self._redispatcher is not None:
             await self._redispatcher.look(waiting(calls, rooms.values()), now)
+
+    async def _look_at(self, parent: int) -> None:
+        """Stops our own agent process if it hangs."""
+        steady_for = asyncio.get_running_loop().time() - (self._steady_since or float("inf"))
+        if self._worker_id is None or steady_for < HANGS:
+            return
+        async with self._database.transaction() as session:
+            silent = await presence.silence(session, self._worker_id)
+        due = remedy(silent)
+        if due is not None and due is not self._sent:
+            log.error("AGENT_HANGS | pid=%d | silent for %.0f s | sending %s", parent, silent, due.name)
+            os.kill(parent, due)
+        self._sent = due
 
     async def _calls(self) -> list[CallSeen] | None:
         """Every call that has not ended; None when another watcher looks right now."""
@@ -274,7 +313,8 @@ async def watch(settings: Settings, parent: int | None) -> None:
     async with api.LiveKitAPI(
         access.url, access.api_key, access.api_secret.get_secret_value(), failover=False
     ) as livekit:
-        await Watcher(database, livekit, settings.lk_agent_name).run(stop, parent)
+        watcher = Watcher(database, livekit, settings.lk_agent_name, os.environ.get(presence.WORKER_ID))
+        await watcher.run(stop, parent)
     await database.close()
 
 

@@ -299,10 +299,7 @@ async def _prepare(job: Job, metadata: JobMetadata, context: RoomContext, opened
 
 
 async def _dial(job: Job, line: Line, number: str, trunk_id: str, name: str) -> Ending | None:
-    """Dials once.
-
-    None when somebody answered and is on the line; else how the call ended.
-    """
+    """Dials once: None when somebody answered and is on the line; else how the call ended."""
     settings = job.worker.settings
     dialling = asyncio.create_task(
         sip.dial(

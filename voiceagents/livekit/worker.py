@@ -5,6 +5,7 @@ One entry point for all calls: job metadata with a `phone_number` means outbound
 """
 
 import asyncio
+import faulthandler
 import itertools
 import logging
 import math
@@ -32,8 +33,6 @@ from voiceagents.livekit.job import Job, TakeTurn, WorkerContext
 from voiceagents.settings import Settings, SettingsError, load
 
 log = logging.getLogger("voiceagents.worker")
-
-_WORKER_ID = "VOICEAGENTS_WORKER_ID"
 
 _dispatches = itertools.count(1)
 _context: WorkerContext | None = None
@@ -71,7 +70,7 @@ def _make_context(settings: Settings) -> WorkerContext:
         recorder=recorder,
         vad=speech.load_vad(),
         speech=speech.endpoint(settings),
-        worker_id=os.environ[_WORKER_ID],
+        worker_id=os.environ[presence.WORKER_ID],
         gate=_gate,
         take_turn=_take_turn,
     )
@@ -176,7 +175,7 @@ async def run(settings: Settings, prepare: Callable[[JobProcess], None] = prewar
         LIVEKIT_API_KEY=access.api_key,
         LIVEKIT_API_SECRET=access.api_secret.get_secret_value(),
     )
-    os.environ[_WORKER_ID] = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:6]}"
+    os.environ[presence.WORKER_ID] = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:6]}"
     await storage.ready(settings)
     local_speech = (
         speech.LocalSpeechServer(settings.voiceagents_data)
@@ -286,6 +285,7 @@ def main(prepare: Callable[[JobProcess], None] = prewarm) -> int:
 
     Returns the exit status.
     """
+    faulthandler.enable()  # SIGABRT has a process that hangs say where it does
     try:
         settings = load()
         logs.configure(level=settings.log_level, log_pii=settings.log_pii)
