@@ -30,6 +30,7 @@ from voiceagents.calls.models import Call
 from voiceagents.calls.outcomes import Ending
 from voiceagents.calls.records import CallEnded
 from voiceagents.calls.redispatch import Redispatcher
+from voiceagents.calls.rooms import is_gone
 from voiceagents.calls.states import CallState, EndedBy, Outcome
 from voiceagents.db import Database, DatabaseProblem
 from voiceagents.processes import Process
@@ -204,7 +205,11 @@ class Watcher:
             room = rooms.get(call.room or "")
             ending = verdict(call, room, now - self._lacking_since.get((call.id, _lack(room)), now))
             if ending is not None:
-                await self._end(call, ending)
+                try:
+                    await self._end(call, ending)
+                except (api.ServerError, aiohttp.ClientError, TimeoutError) as error:
+                    # Tried again at the next look; the other calls do not wait for it.
+                    log.warning("CALL_NOT_ENDED | call=%s | cause=%s", call.id, error)
         if self._redispatcher is not None:
             await self._redispatcher.look(waiting(calls, rooms.values()), now)
 
@@ -249,9 +254,14 @@ class Watcher:
         for room in listed:
             if not room.name.startswith(("call-", "did-")):
                 continue
-            people = (
-                await self._livekit.room.list_participants(api.ListParticipantsRequest(room=room.name))
-            ).participants
+            try:
+                people = (
+                    await self._livekit.room.list_participants(api.ListParticipantsRequest(room=room.name))
+                ).participants
+            except api.ServerError as error:
+                if is_gone(error):
+                    continue
+                raise
             seen[room.name] = RoomSeen(
                 room.name,
                 phone_active=any(
@@ -272,7 +282,8 @@ class Watcher:
             try:
                 await self._livekit.room.delete_room(api.DeleteRoomRequest(room=call.room))
             except api.ServerError as error:
-                if error.code != api.ServerErrorCode.NOT_FOUND:
+                # Nobody is on the line of a call that was not dialled: it ends, room or not.
+                if not is_gone(error) and call.state not in (CallState.QUEUED, CallState.DISPATCHED):
                     raise
         ended = CallEnded.of(call.id, ending, datetime.now(UTC))
 

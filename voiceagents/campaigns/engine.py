@@ -22,7 +22,6 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-import aiohttp
 import procrastinate
 import psycopg
 from livekit import api
@@ -34,15 +33,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from voiceagents import clock
 from voiceagents.calls import history
-from voiceagents.calls.dispatch import OutboundCall, dispatch
-from voiceagents.calls.metadata import MetadataError
 from voiceagents.calls.models import Call
-from voiceagents.calls.outcomes import Ending
-from voiceagents.calls.records import CallEnded
-from voiceagents.calls.states import CallState, EndedBy, Outcome
+from voiceagents.calls.states import CallState
 from voiceagents.calls.watcher import Watcher
-from voiceagents.campaigns import feeding, lifecycle, places, settling
-from voiceagents.campaigns.models import Campaign, Contact
+from voiceagents.campaigns import dispatcher, feeding, lifecycle, places, settling
+from voiceagents.campaigns.dispatcher import Dispatcher, first_line
+from voiceagents.campaigns.models import Campaign
 from voiceagents.campaigns.states import CampaignState
 from voiceagents.db import Database
 from voiceagents.settings import Settings
@@ -52,7 +48,7 @@ log = logging.getLogger("voiceagents.engine")
 LOOK = 5.0
 """Seconds after which an engine looks by itself, should a notification have been lost."""
 
-OVERDUE = timedelta(seconds=20)
+OVERDUE = timedelta(seconds=15)
 """Age at which a call that nobody dispatched is dispatched again."""
 
 _STALLED = 8.0
@@ -62,7 +58,6 @@ _LONGEST_SLEEP = timedelta(minutes=5)
 
 _JOB_LOOK = 0.5
 _CONCURRENCY = 20
-_DISPATCH_TRIES = 4
 
 
 def _plain_url(url: str) -> str:
@@ -100,7 +95,7 @@ class Engine:
         access = self._settings.livekit
         secret = access.api_secret.get_secret_value()
         async with self.app.open_async(), api.LiveKitAPI(access.url, access.api_key, secret, failover=False) as livekit:
-            self._livekit = livekit
+            self._dispatcher = Dispatcher(self._settings, self._database, livekit, self._stop)
             tasks = [
                 asyncio.create_task(self._alarm(), name="alarm"),
                 asyncio.create_task(self._listen(), name="listen"),
@@ -147,7 +142,7 @@ class Engine:
             except asyncio.CancelledError:
                 return
             except (ProcrastinateException, psycopg.Error, OSError) as error:
-                log.warning("ENGINE_BLIND | cause=%s", _first_line(error))
+                log.warning("ENGINE_BLIND | cause=%s", first_line(error))
                 await self._pause(1.0)
 
     async def _listen(self) -> None:
@@ -169,7 +164,7 @@ class Engine:
                                 self._due.add(UUID(notice.payload))
                         self._wake.set()
             except (psycopg.Error, OSError) as error:
-                log.warning("ENGINE_DEAF | cause=%s", _first_line(error))
+                log.warning("ENGINE_DEAF | cause=%s", first_line(error))
             await self._pause(1.0)
 
     async def _alarm(self) -> None:
@@ -196,7 +191,7 @@ class Engine:
                 if next_at is not None:
                     rest = max(0.0, (next_at - clock.now()).total_seconds())
             except (SQLAlchemyError, ProcrastinateException, psycopg.Error, OSError) as error:
-                log.warning("ENGINE_BLIND | cause=%s", _first_line(error))
+                log.warning("ENGINE_BLIND | cause=%s", first_line(error))
                 self._settle_soon = True
                 await self._pause(1.0)
             with suppress(TimeoutError):
@@ -251,82 +246,7 @@ class Engine:
         await self._dispatch.configure(connection=connection).defer_async(call_id=str(call_id))
 
     async def _run_dispatch(self, call_id: str) -> None:
-        id_ = UUID(call_id)
-        async with self._database.transaction() as session:
-            call = await session.get(Call, id_)
-            if call is None or call.state is not CallState.QUEUED:
-                return
-            contact = await session.scalar(select(Contact).where(Contact.call_id == id_))
-            campaign = await session.get(Campaign, contact.campaign_id) if contact else None
-        if contact is None or campaign is None:
-            await self._end(id_, Outcome.CANCELLED, "not dialled: its contact is gone")
-            return
-        if campaign.state is not CampaignState.RUNNING:
-            await self._withdraw(id_, campaign)
-            return
-        try:
-            await self._bring_to_agent(call, contact, campaign)
-        except MetadataError as error:
-            await self._end(id_, Outcome.FAILED, f"not dialled: {error}")
-            async with self._database.transaction() as session:
-                await lifecycle.pause(session, campaign.id, f"the script cannot be sent: {error}")
-
-    async def _bring_to_agent(self, call: Call, contact: Contact, campaign: Campaign) -> None:
-        outbound = OutboundCall(
-            id=call.id,
-            number=contact.phone,
-            agent_name=self._settings.lk_agent_name,
-            trunk_id=call.trunk_id or self._settings.sip_trunk_id,
-            assistant_id=campaign.assistant_id,
-            campaign_id=str(campaign.id),
-            contact_id=str(contact.id),
-            contact_name=contact.name,
-            contact_email=contact.email,
-            attempt=call.attempt,
-            prompt=campaign.prompt,
-            variables={key: str(value) for key, value in contact.variables.items()},
-        )
-        pause = 0.5
-        for attempt in range(1, _DISPATCH_TRIES + 1):
-            try:
-                await dispatch(self._database, self._livekit, outbound)
-                return
-            except (api.ServerError, aiohttp.ClientError, TimeoutError, OSError) as error:
-                log.warning("DISPATCH_FAILED | call=%s | try=%d | cause=%s", call.id, attempt, _first_line(error))
-                if attempt == _DISPATCH_TRIES:
-                    # A dispatch that LiveKit may have taken all the same finds an ended call and is refused.
-                    await self._end(
-                        call.id,
-                        Outcome.NO_CAPACITY,
-                        f"not dialled: LiveKit could not be reached ({_first_line(error)})",
-                    )
-                    return
-            await self._pause(pause)
-            pause *= 2
-
-    async def _withdraw(self, call_id: UUID, campaign: Campaign) -> None:
-        """The campaign was paused or cancelled after the contact was picked: it waits again, as it did before."""
-        objection = {
-            "verdict": "hold" if campaign.state is CampaignState.PAUSED else "skip",
-            "rule": "campaign_is_running",
-            "words": f"the campaign is {campaign.state.value}",
-            "next_at": None,
-        }
-        async with self._database.transaction() as session:
-            call = await session.get_one(Call, call_id, with_for_update=True)
-            if call.state is CallState.QUEUED:
-                call.details = {**call.details, settling.GATE: objection}
-                await session.flush()
-                ending = Ending(Outcome.CANCELLED, f"not dialled: {objection['words']}", EndedBy.SYSTEM)
-                await history.end(session, CallEnded.of(call_id, ending, clock.now()))
-
-    async def _end(self, call_id: UUID, outcome: Outcome, cause: str) -> None:
-        """Ends a call that was not dialled. One that an agent has claimed meanwhile goes on."""
-        async with self._database.transaction() as session:
-            call = await session.get(Call, call_id, with_for_update=True)
-            if call is None or call.state not in (CallState.QUEUED, CallState.DISPATCHED):
-                return
-            await history.end(session, CallEnded.of(call_id, Ending(outcome, cause, EndedBy.SYSTEM), clock.now()))
+        await self._dispatcher.run(UUID(call_id))
 
     async def _run_settle(self) -> None:
         async with self._database.transaction() as session:
@@ -348,17 +268,13 @@ class Engine:
             self._wake.set()
 
     async def _run_reconcile(self) -> None:
-        """Takes up calls that were made and never dispatched, as after a crash in between."""
-        overdue = clock.now() - OVERDUE
+        """Takes up calls that were made and never dispatched, and dispatches that were lost with a server or agent."""
+        now, of_campaign = clock.now(), Call.contact_id.is_not(None)
+        forgotten = (Call.state == CallState.QUEUED) & (Call.created_at < now - OVERDUE)
+        lost = (Call.state == CallState.DISPATCHED) & (Call.dispatched_at < now - dispatcher.LOST)
         async with self._database.transaction() as session:
-            forgotten = (
-                await session.scalars(
-                    select(Call.id)
-                    .where(Call.state == CallState.QUEUED, Call.created_at < overdue, Call.contact_id.is_not(None))
-                    .limit(100)
-                )
-            ).all()
-        for call_id in forgotten:
+            found = await session.scalars(select(Call.id).where(forgotten | lost, of_campaign).limit(100))
+        for call_id in found:
             await self._defer(self._dispatch, f"dispatch:{call_id}", call_id=str(call_id))
 
     async def _take_over(self) -> None:
@@ -378,8 +294,3 @@ class Engine:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stop.wait()
-
-
-def _first_line(error: object) -> str:
-    lines = str(error).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__)[:200]

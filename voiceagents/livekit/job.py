@@ -22,6 +22,7 @@ from voiceagents.calls.history import Gate
 from voiceagents.calls.outcomes import Ending
 from voiceagents.calls.recorder import Recorder
 from voiceagents.calls.records import CallEnded
+from voiceagents.calls.rooms import is_gone
 from voiceagents.calls.states import EndedBy, Outcome
 from voiceagents.livekit import sip
 from voiceagents.livekit.conversation import CallControl
@@ -113,7 +114,7 @@ class Job:
         try:
             answer = await self.livekit.room.list_participants(api.ListParticipantsRequest(room=self.room_name))
         except api.ServerError as error:
-            if error.code == api.ServerErrorCode.NOT_FOUND:
+            if is_gone(error):
                 return
             raise
         if any(p.kind == api.ParticipantInfo.Kind.SIP for p in answer.participants):

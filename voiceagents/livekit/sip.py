@@ -18,6 +18,7 @@ from livekit import api, rtc
 
 from voiceagents import phone
 from voiceagents.calls.outcomes import DialFailure, Trouble
+from voiceagents.calls.rooms import is_gone
 from voiceagents.settings import LiveKitAccess
 
 log = logging.getLogger("voiceagents.sip")
@@ -121,7 +122,7 @@ async def delete_room(livekit: api.LiveKitAPI, room: str, *, seconds: float = 10
             await livekit.room.delete_room(api.DeleteRoomRequest(room=room))
             return True
         except api.ServerError as error:
-            if error.code == api.ServerErrorCode.NOT_FOUND:
+            if is_gone(error):
                 return True
             trouble = f"{error.code}: {error.message}"
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
