@@ -45,6 +45,8 @@ log = logging.getLogger("voiceagents.conversation")
 # side has played it out.
 _TAIL = 0.6
 _REPLY_TO_WISH = 10.0
+# Who has spoken waits for an answer, not for a greeting: hearing and thinking may take so much longer.
+_ANSWER_TAKES = 4.0
 _LATENCIES = {
     "transcription_delay": "transcription_delay",
     "end_of_turn_delay": "end_of_turn_delay",
@@ -90,10 +92,7 @@ class CallControl:
         self.ended_at: datetime | None = None
 
     def end(self, ending: Ending) -> None:
-        """Ends the call, unless it has ended already.
-
-        Call on the call's own loop.
-        """
+        """Ends the call, unless it has ended already; to be called on the call's own loop."""
         if not self.ended.done():
             self.ended_at = datetime.now(UTC)
             self.ended.set_result(ending)
@@ -138,6 +137,7 @@ class Conversation:
         self._uncommitted: list[tuple[str, datetime]] = []
         self._ending_soon: asyncio.Task[None] | None = None
         self._asked_if_there = False
+        self._person_spoke = False
         self._changed = asyncio.Event()
         self._session: AgentSession[None] = AgentSession(
             stt=models.stt,
@@ -244,7 +244,8 @@ class Conversation:
         else:
             self._session.say(opening)
 
-    def _on_state(self, _: UserStateChangedEvent | AgentStateChangedEvent) -> None:
+    def _on_state(self, event: UserStateChangedEvent | AgentStateChangedEvent) -> None:
+        self._person_spoke |= isinstance(event, UserStateChangedEvent) and event.new_state == "speaking"
         self._changed.set()
 
     def _on_transcript(self, event: UserInputTranscribedEvent) -> None:
@@ -327,7 +328,8 @@ class Conversation:
         """Greets a person who says nothing, asks whether anybody is there, and ends a call that has gone dead."""
         while not self._control.ended.done():
             opened = self._agent_turns > 0 or self._manners.opening is not None
-            limit = self._manners.silence_limit if opened else self._manners.greeting_delay
+            greeting_delay = self._manners.greeting_delay + (_ANSWER_TAKES if self._person_spoke else 0)
+            limit = self._manners.silence_limit if opened else greeting_delay
             if await self._next_change(limit):
                 continue
             if not self._is_quiet() or self._ending_soon is not None:
