@@ -20,7 +20,6 @@ import sys
 import time
 import wave
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -410,12 +409,16 @@ async def start_agent(
     lab: Lab, postgres: Server, speech: Speech, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[StartAgent]:
     """Starts agents with settings of their own, `await start_agent(MAX_CALL_DURATION="12")`, until the session ends."""
-    async with AsyncExitStack() as agents:
+    started: list[Agent] = []
 
-        async def start(*, on: Lab | None = None, **environment: str) -> Agent:
-            url = postgres.create()
-            agents.callback(postgres.drop, url)
-            folder = tmp_path_factory.mktemp("agent")
-            return await agents.enter_async_context(Agent(on or lab, url, folder, speech.environment | environment))
+    async def start(**environment: str) -> Agent:
+        folder = tmp_path_factory.mktemp("agent")
+        agent = Agent(lab, postgres.create(), folder, speech.environment | environment)
+        started.append(agent)
+        await agent.start()
+        return agent
 
-        yield start
+    yield start
+    await asyncio.gather(*(agent.__aexit__() for agent in started))
+    for agent in started:
+        postgres.drop(agent.database.url.replace("+psycopg", ""))
