@@ -23,7 +23,7 @@ from voiceagents.calls.states import Direction, EndedBy, Outcome
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
 
 HEARS_US = {"wait_for": "speech", "timeout_ms": 15000}
-LISTENS = {"wait_for": "silence", "silence_ms": 1200, "timeout_ms": 20000}
+LISTENS = {"wait_for": "silence", "silence_ms": 1800, "timeout_ms": 20000}
 HANGS_UP = {"hangup": True}
 HOURS = "You answer for Rose Garden Tools. Our opening hours are nine to five on weekdays. Parking is free."
 
