@@ -156,6 +156,7 @@ class Watcher:
         self._database = database
         self._worker_id = worker_id
         self._sent: signal.Signals | None = None
+        self._reported_death = False
         self._livekit = livekit
         self._redispatcher = Redispatcher(livekit, agent_name) if agent_name else None
         self._lacking_since: dict[tuple[UUID, str], float] = {}
@@ -167,6 +168,8 @@ class Watcher:
         orphaned_at: float | None = None
         while not stop.is_set():
             try:
+                if parent is not None and os.getppid() != parent:
+                    await self._report_death()
                 await self.look()
                 if parent is not None and os.getppid() == parent:
                     await self._look_at(parent)
@@ -212,6 +215,14 @@ class Watcher:
                     log.warning("CALL_NOT_ENDED | call=%s | cause=%s", call.id, error)
         if self._redispatcher is not None:
             await self._redispatcher.look(waiting(calls, rooms.values()), now)
+
+    async def _report_death(self) -> None:
+        """Our own agent process is gone, which we know before its silence tells: its calls need not wait for that."""
+        if self._worker_id is None or self._reported_death:
+            return
+        async with self._database.transaction() as session:
+            await presence.leave(session, self._worker_id)
+        self._reported_death = True
 
     async def _look_at(self, parent: int) -> None:
         """Stops our own agent process if it hangs."""
