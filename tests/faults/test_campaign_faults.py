@@ -7,7 +7,8 @@ import pytest
 
 from tests.faults.campaign import HEADER, VICTIMS, plan, run
 
-pytestmark = pytest.mark.faults
+# Minutes long, and on a busy machine not yet without losses: `make test-slow` and `make faults` run it.
+pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
 
 @pytest.mark.timeout(300)
