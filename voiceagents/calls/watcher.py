@@ -22,7 +22,6 @@ import aiohttp
 from livekit import api
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from voiceagents import logs, storage
 from voiceagents.calls import history, presence
@@ -63,6 +62,8 @@ none. Long before that, its calls were ended."""
 
 HANGS_STILL = 120.0
 """Seconds of silence after which it is killed, so that whoever supervises it starts it again."""
+_ROOM_STAYS = 15.0
+"""Seconds over which the room of a call that must end is tried to be deleted."""
 
 _LOCK = int.from_bytes(b"watchers")
 
@@ -160,6 +161,7 @@ class Watcher:
         self._livekit = livekit
         self._redispatcher = Redispatcher(livekit, agent_name) if agent_name else None
         self._lacking_since: dict[tuple[UUID, str], float] = {}
+        self._ending_since: dict[UUID, float] = {}
         self._steady_since: float | None = None
 
     async def run(self, stop: asyncio.Event, parent: int | None) -> None:
@@ -202,17 +204,17 @@ class Watcher:
         self._lacking_since = {key: self._lacking_since.get(key, now) for key in lacking}
         self._steady_since = self._steady_since or now
         trusts_silence = now - self._steady_since > presence.SILENT
+        endings: dict[CallSeen, Ending] = {}
         for call in calls:
             if not call.worker_alive and not trusts_silence and call.age < presence.SILENT * 2 + 60:
                 continue
             room = rooms.get(call.room or "")
             ending = verdict(call, room, now - self._lacking_since.get((call.id, _lack(room)), now))
             if ending is not None:
-                try:
-                    await self._end(call, ending)
-                except (api.ServerError, aiohttp.ClientError, TimeoutError) as error:
-                    # Tried again at the next look; the other calls do not wait for it.
-                    log.warning("CALL_NOT_ENDED | call=%s | cause=%s", call.id, error)
+                endings[call] = ending
+        self._ending_since = {call.id: self._ending_since.get(call.id, now) for call in endings}
+        # All at once: for a room that no server holds LiveKit takes seconds to say so.
+        await asyncio.gather(*(self._end(call, ending, now) for call, ending in endings.items()))
         if self._redispatcher is not None:
             await self._redispatcher.look(waiting(calls, rooms.values()), now)
 
@@ -284,25 +286,34 @@ class Watcher:
             )
         return seen
 
-    async def _end(self, call: CallSeen, ending: Ending) -> None:
+    async def _end(self, call: CallSeen, ending: Ending, now: float) -> None:
+        not_dialled = call.state in (CallState.QUEUED, CallState.DISPATCHED)
+        # For as long as its room cannot be deleted, a person may be alone on the line of a call that was dialled: that
+        # is tried again, but a call must not keep its place for ever.
+        stays = call.room and not not_dialled and not await self._deleted(call.room)
+        if stays and now - self._ending_since[call.id] < _ROOM_STAYS:
+            return
+        async with self._database.transaction() as session:
+            row = await session.get(Call, call.id, with_for_update=True)
+            if row is None or (not_dialled and row.state is not call.state):
+                return  # an agent has just claimed it
+            await history.end(session, CallEnded.of(call.id, ending, datetime.now(UTC)))
         log.warning(
             "%s",
             logs.event("🛟 CALL_ENDED_BY_WATCHER", call=call.id, room=logs.room(call.room or "-"), cause=ending.cause),
         )
-        if call.room:
-            try:
-                await self._livekit.room.delete_room(api.DeleteRoomRequest(room=call.room))
-            except api.ServerError as error:
-                # Nobody is on the line of a call that was not dialled: it ends, room or not.
-                if not is_gone(error) and call.state not in (CallState.QUEUED, CallState.DISPATCHED):
-                    raise
-        ended = CallEnded.of(call.id, ending, datetime.now(UTC))
+        if call.room and not_dialled:
+            await self._deleted(call.room)
 
-        async def write(session: AsyncSession) -> None:
-            await history.end(session, ended)
-
-        async with self._database.transaction() as session:
-            await write(session)
+    async def _deleted(self, room: str) -> bool:
+        """Deletes the room, which ends every phone call in it. False when LiveKit could not."""
+        try:
+            await self._livekit.room.delete_room(api.DeleteRoomRequest(room=room))
+        except (api.ServerError, aiohttp.ClientError, TimeoutError) as error:
+            if not (isinstance(error, api.ServerError) and is_gone(error)):
+                log.warning("ROOM_NOT_DELETED | room=%s | cause=%s", logs.room(room), error)
+                return False
+        return True
 
 
 class WatcherProcess:
