@@ -21,7 +21,7 @@ import pytest_asyncio
 from tests.agent import Agent, Placed, Record, Speech, StartAgent, new_number
 from voiceagents.lab import Lab
 
-AT_ONCE = 5
+AT_ONCE = 4
 """Conversations at the same time; two cores hear and speak for all of them."""
 
 

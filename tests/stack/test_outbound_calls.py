@@ -82,9 +82,11 @@ async def test_the_row_holds_every_state_in_order_and_both_numbers(call: Over) -
 async def test_latencies_stand_beside_every_turn(call: Over) -> None:
     for turn in call.person:
         assert {"transcription_delay", "end_of_turn_delay"} <= set(turn.latencies), turn.text
-    for turn in call.agent:
+    answers = [turn for turn in call.agent if turn.text != "Are you still there?"]  # that comes without the model
+    assert answers
+    for turn in answers:
         assert {"llm_ttft", "tts_ttfb", "e2e_latency"} <= set(turn.latencies), turn.text
-        assert 0 < turn.latencies["e2e_latency"] < 10
+        assert 0 < turn.latencies["e2e_latency"] < 30
 
 
 @calls(TALK)
