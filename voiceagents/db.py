@@ -76,6 +76,8 @@ class Database:
             pool_timeout=wait,
             # A server that was restarted leaves dead connections in the pool: try each before use.
             pool_pre_ping=True,
+            # Names and numbers are among the values; an error goes to the log.
+            hide_parameters=True,
             connect_args={"connect_timeout": 5, "application_name": "voiceagents"},
         )
         self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)

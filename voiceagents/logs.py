@@ -56,7 +56,7 @@ def configure(*, level: str = "INFO", log_pii: bool = False) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for noisy in ("httpx", "httpcore", "openai", "aiohttp.access", "asyncio"):
+    for noisy in ("httpx", "httpx2", "httpcore", "openai", "aiohttp.access", "asyncio"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
 
 
