@@ -43,8 +43,8 @@ LAB_VICTIMS = ("gateway", "livekit-server", "redis-server")
 PATIENCE = 150.0
 """Seconds after the last kill within which a campaign must have ended."""
 
-REFUSED_WITHIN = 1.0
-"""Seconds after a do-not-call entry or the end of a window in which a dial may still be on its way."""
+DIALLED_WITHIN = 5.0
+"""Seconds from a claim, which has the last word, to the INVITE: LiveKit is being killed in between."""
 
 _PHONES: tuple[tuple[float, Mapping[str, Any]], ...] = (
     (0.40, {"ring_ms": 200, "reject": 486, "record": False}),
@@ -367,9 +367,9 @@ async def judge(on: Stage, cast: Cast, listed: Mapping[str, float], finding: Fin
         records = (await session.scalars(select(DecisionRecord).order_by(DecisionRecord.id))).all()
         progress = await lifecycle.progress(session, cast.main)
     finding.dials = sum(len(found) for found in invites.values())
-    _twice(invites, calls, finding)
+    matched = _own_calls(invites, calls, finding)
     _left(calls, contacts, cast, finding)
-    _forbidden(invites, listed, cast, contacts, finding)
+    _forbidden(matched, listed, cast, finding)
     decisions: dict[UUID, list[DecisionRecord]] = defaultdict(list)
     for record in records:
         if record.contact_id is not None:
@@ -385,19 +385,22 @@ async def judge(on: Stage, cast: Cast, listed: Mapping[str, float], finding: Fin
         finding.contradictions.append(f"{total} contacts, but the counts say {progress}")
 
 
-def _twice(invites: Mapping[str, list[dict[str, Any]]], calls: Any, finding: Finding) -> None:
+def _own_calls(
+    invites: Mapping[str, list[dict[str, Any]]], calls: Any, finding: Finding
+) -> list[tuple[dict[str, Any], Call]]:
     """Every INVITE needs a call of its own: to its number, claimed before it and not over."""
     unused: dict[str, list[Call]] = defaultdict(list)
     for call in calls:
         if call.dialing_at is not None:
             unused[call.to_number or ""].append(call)
+    matched: list[tuple[dict[str, Any], Call]] = []
     for number, sent in invites.items():
         for invite in sent:
             own = next(
                 (
                     call
-                    for call in unused[number]
-                    if call.dialing_at.timestamp() - 0.05 <= invite["time"]
+                    for call in reversed(unused[number])  # the last one claimed before it
+                    if call.dialing_at.timestamp() <= invite["time"]
                     and (call.ended_at is None or invite["time"] <= call.ended_at.timestamp() + 30)
                 ),
                 None,
@@ -406,7 +409,9 @@ def _twice(invites: Mapping[str, list[dict[str, Any]]], calls: Any, finding: Fin
                 finding.doubles.append(f"an INVITE to {number} at {invite['time']:.2f} belongs to no call of ours")
             else:
                 unused[number].remove(own)
+                matched.append((invite, own))
     finding.undialled = sum(len(left) for left in unused.values())
+    return matched
 
 
 def _left(calls: Any, contacts: Any, cast: Cast, finding: Finding) -> None:
@@ -424,23 +429,22 @@ def _left(calls: Any, contacts: Any, cast: Cast, finding: Finding) -> None:
 
 
 def _forbidden(
-    invites: Mapping[str, list[dict[str, Any]]],
-    listed: Mapping[str, float],
-    cast: Cast,
-    contacts: Any,
-    finding: Finding,
+    matched: list[tuple[dict[str, Any], Call]], listed: Mapping[str, float], cast: Cast, finding: Finding
 ) -> None:
-    for number, since in listed.items():
-        for invite in invites.get(number, ()):
-            if invite["time"] > since + REFUSED_WITHIN:
-                late = invite["time"] - since
-                finding.forbidden.append(f"{number} was dialled {late:.2f} s after it was put on the list")
-    for contact in contacts:
-        for invite in invites.get(contact.phone, ()):
-            if contact.campaign_id == cast.shut:
-                finding.forbidden.append(f"{contact.phone} was dialled outside its window")
-            if contact.campaign_id == cast.closing and invite["time"] > cast.closes_at.timestamp() + REFUSED_WITHIN:
-                finding.forbidden.append(f"{contact.phone} was dialled after its window had shut")
+    """No call is claimed once it must not be dialled any more, and a dial follows its claim closely."""
+    for invite, call in matched:
+        assert call.dialing_at is not None
+        claimed, number = call.dialing_at.timestamp(), invite["to"]
+        if claimed > listed.get(number, float("inf")):
+            finding.forbidden.append(
+                f"{number} was claimed {claimed - listed[number]:.2f} s after it was put on the list"
+            )
+        if call.campaign_id == str(cast.shut):
+            finding.forbidden.append(f"{number} was dialled outside its window")
+        if call.campaign_id == str(cast.closing) and claimed >= cast.closes_at.timestamp():
+            finding.forbidden.append(f"{number} was claimed after its window had shut")
+        if invite["time"] - claimed > DIALLED_WITHIN:
+            finding.forbidden.append(f"{number} was dialled {invite['time'] - claimed:.1f} s after its claim")
 
 
 def _explained(

@@ -62,20 +62,25 @@ class Dispatcher:
         if campaign.state is not CampaignState.RUNNING:
             await self._withdraw(id_, campaign)
             return
-        try:
-            if await self._is_looked_after(call):
+        again = False
+        if call.state is CallState.DISPATCHED and call.room_name is not None:
+            try:
+                present = await self._present(call.room_name)
+            except _AWAY as error:
+                log.warning("DISPATCH_FAILED | call=%s | cause=%s", call.id, first_line(error))
+                return  # looked at again with the next reconciliation
+            if api.ParticipantInfo.Kind.AGENT in (present or ()) or self._was_just_offered(call.id):
                 return
-        except _AWAY as error:
-            log.warning("DISPATCH_FAILED | call=%s | cause=%s", call.id, first_line(error))
-            return  # looked at again with the next reconciliation
+            log.warning("DISPATCH_LOST | call=%s | no agent has come: dispatched again", call.id)
+            again = present is not None
         try:
-            await self._bring_to_agent(call, contact, campaign)
+            await self._bring_to_agent(call, contact, campaign, again=again)
         except MetadataError as error:
             await self._end(id_, Outcome.FAILED, f"not dialled: {error}")
             async with self._database.transaction() as session:
                 await lifecycle.pause(session, campaign.id, f"the script cannot be sent: {error}")
 
-    async def _bring_to_agent(self, call: Call, contact: Contact, campaign: Campaign) -> None:
+    async def _bring_to_agent(self, call: Call, contact: Contact, campaign: Campaign, *, again: bool) -> None:
         outbound = OutboundCall(
             id=call.id,
             number=contact.phone,
@@ -93,7 +98,7 @@ class Dispatcher:
         pause = 0.5
         for attempt in range(1, _TRIES + 1):
             try:
-                await dispatch(self._database, self._livekit, outbound)
+                await dispatch(self._database, self._livekit, outbound, again=again)
                 return
             except _AWAY as error:
                 log.warning("DISPATCH_FAILED | call=%s | try=%d | cause=%s", call.id, attempt, first_line(error))
@@ -132,23 +137,23 @@ class Dispatcher:
                 return
             await history.end(session, CallEnded.of(call_id, Ending(outcome, cause, EndedBy.SYSTEM), clock.now()))
 
-    async def _is_looked_after(self, call: Call) -> bool:
-        """Whether an agent is in the call's room, or is about to come."""
-        if call.state is not CallState.DISPATCHED or call.room_name is None:
-            return False
-        now = asyncio.get_running_loop().time()
-        if now - self._offered.get(call.id, float("-inf")) < LOST.total_seconds():
-            return True
+    async def _present(self, room: str) -> set[int] | None:
+        """The kinds of participants in a room; None when there is no such room."""
         try:
-            answer = await self._livekit.room.list_participants(api.ListParticipantsRequest(room=call.room_name))
-            if api.ParticipantInfo.Kind.AGENT in {person.kind for person in answer.participants}:
-                return True
+            answer = await self._livekit.room.list_participants(api.ListParticipantsRequest(room=room))
         except api.ServerError as error:
-            if not is_gone(error):
-                raise
-        self._offered = {id_: at for id_, at in self._offered.items() if now - at < LOST.total_seconds()}
-        self._offered[call.id] = now
-        log.warning("DISPATCH_LOST | call=%s | no agent has come: dispatched again", call.id)
+            if is_gone(error):
+                return None
+            raise
+        return {participant.kind for participant in answer.participants}
+
+    def _was_just_offered(self, call_id: UUID) -> bool:
+        """Whether the call was dispatched again a moment ago; if not, it counts as such from now on."""
+        now, lately = asyncio.get_running_loop().time(), LOST.total_seconds()
+        self._offered = {id_: at for id_, at in self._offered.items() if now - at < lately}
+        if call_id in self._offered:
+            return True
+        self._offered[call_id] = now
         return False
 
     async def _pause(self, seconds: float) -> None:

@@ -56,6 +56,7 @@ _STALLED = 8.0
 _LONGEST_SLEEP = timedelta(minutes=5)
 """Time after which a running campaign is looked at, should nothing happen."""
 
+_TOGETHER = 0.05
 _JOB_LOOK = 0.5
 _CONCURRENCY = 20
 
@@ -197,6 +198,8 @@ class Engine:
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(rest, max(0.0, look_at - loop.time()))):
                     await self._wake.wait()
+                    # What happens at the same time is looked at once.
+                    await self._pause(_TOGETHER)
 
     async def _defer_due_feeds(self, now: datetime) -> datetime | None:
         """Defers `feed` for every campaign whose time has come, and returns the next such time."""

@@ -78,7 +78,7 @@ async def feed(session: AsyncSession, campaign_id: UUID, now: datetime, defer: D
     if held is not None:
         return Fed(calls, _first(held.next_at, campaign.expires_at))
     if more:
-        again_at = allowed.again_at if calls == allowed.calls else now + _AT_ONCE
+        again_at = allowed.again_at if calls == allowed.calls < places.MOST else now + _AT_ONCE
         return Fed(calls, _first(again_at, now + _LOOK_AGAIN))
     if calls == 0 and not await due.unfinished(session, campaign):
         return await _complete(session, campaign, now)
