@@ -583,6 +583,8 @@ async def test_an_import_that_takes_long_does_not_hold_up_the_campaign(desk: Des
         assert len(calls) == 3
         await asyncio.wait_for(desk.dialled(calls, Outcome.BUSY), 2)
         await asyncio.wait_for(desk.edit(campaign, priority=7), 2)
+        await asyncio.wait_for(desk.pause(campaign), 2)
+        await asyncio.wait_for(desk.resume(campaign), 2)
     assert (await desk.state(campaign)).priority == 7
     assert len(await desk.feed(campaign)) == 1
 

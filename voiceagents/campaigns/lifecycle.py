@@ -114,7 +114,7 @@ async def locked(session: AsyncSession, campaign_id: UUID, what: str) -> Campaig
     Raises:
         CampaignProblem: not in its present state.
     """
-    campaign = await session.get(Campaign, campaign_id, with_for_update=True)
+    campaign = await session.get(Campaign, campaign_id, with_for_update={"key_share": True})
     if campaign is None:
         raise CampaignProblem("There is no such campaign.")
     if campaign.state not in _MAY[what]:
@@ -149,7 +149,7 @@ async def start(
     Raises:
         CampaignProblem: not in this state, or something is missing.
     """
-    campaign = await session.get(Campaign, campaign_id, with_for_update=True)
+    campaign = await session.get(Campaign, campaign_id, with_for_update={"key_share": True})
     if campaign is not None and campaign.state is CampaignState.RUNNING:
         return campaign  # the second click of a double click
     campaign = await locked(session, campaign_id, "started")

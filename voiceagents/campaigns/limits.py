@@ -59,7 +59,7 @@ async def _wake(session: AsyncSession, which: Any) -> None:
             select(Campaign.id)
             .where(Campaign.state == CampaignState.RUNNING, which)
             .order_by(Campaign.id)
-            .with_for_update()
+            .with_for_update(key_share=True)
         )
     ).all()
     await session.execute(update(Campaign).where(Campaign.id.in_(running)).values(wake_at=None))
