@@ -18,10 +18,11 @@ from voiceagents.assistants import models as assistants
 from voiceagents.calls import models as calls
 from voiceagents.campaigns import models as campaigns
 from voiceagents.db import Base, Database, DatabaseTooNew, DatabaseUnavailable, psycopg_url
+from voiceagents.web import models as web
 
 pytestmark = pytest.mark.stack
 
-MODELS = (assistants, calls, campaigns)
+MODELS = (assistants, calls, campaigns, web)
 _CATALOG: dict[str, LiteralString] = {
     "columns": """
         SELECT table_name, column_name, data_type, character_maximum_length, is_nullable, column_default

@@ -14,9 +14,10 @@ from voiceagents.calls import models as calls
 from voiceagents.campaigns import models as campaigns
 from voiceagents.db import Base, psycopg_url
 from voiceagents.schema import is_ours
+from voiceagents.web import models as web
 
 # A table is known once its module is imported: a module missing here would be a table to drop.
-MODELS = (assistants, calls, campaigns)
+MODELS = (assistants, calls, campaigns, web)
 
 
 def _run(connection: Connection) -> None:
