@@ -6,12 +6,14 @@ the dialled number, and minimal defaults that promise nothing.
 """
 
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from voiceagents.assistants.draft import FIELDS, TransferTarget
 from voiceagents.assistants.models import Assistant, Number
 
 log = logging.getLogger("voiceagents.resolver")
@@ -27,7 +29,10 @@ You answer a number that is not in service. Say so in one sentence, and say good
 
 @dataclass(frozen=True)
 class Resolved:
-    """An assistant as a call uses it, and where it came from."""
+    """An assistant as a call uses it, and where it came from.
+
+    What each choice means, and its unit, stands in `draft.AssistantDraft`; None leaves it to the settings.
+    """
 
     id: str | None
     name: str
@@ -38,6 +43,23 @@ class Resolved:
     llm_model: str | None = None
     voice: str | None = None
     temperature: float | None = None
+    stt_model: str | None = None
+    turn: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    max_call_duration: int | None = None
+    silence_ask_after: float | None = None
+    silence_hang_up_after: float | None = None
+    background_sound: str | None = None
+    record: bool = False
+    consent_line: str = ""
+    end_call_message: str = ""
+    tools: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+    calendar_id: str | None = None
+    transfer_targets: tuple[TransferTarget, ...] = ()
+    business_hours: Mapping[str, Any] | None = None
+    time_zone: str | None = None
+    after_hours: Mapping[str, Any] | None = None
+    version: int | None = None
+    """Of the assistant's versions the one that this is; None where it has none that we know."""
 
 
 MINIMAL = Resolved(
@@ -112,14 +134,6 @@ def _bound(
 
 
 def _resolved(row: Assistant, source: str) -> Resolved:
-    return Resolved(
-        id=row.id,
-        name=row.name,
-        prompt=row.prompt,
-        first_message=row.first_message,
-        source=source,
-        language=row.language,
-        llm_model=row.llm_model,
-        voice=row.voice,
-        temperature=row.temperature,
-    )
+    values = {name: getattr(row, name) for name in (*FIELDS, "version")}
+    targets = tuple(TransferTarget.model_validate(target) for target in row.transfer_targets)
+    return Resolved(**values | {"source": source, "transfer_targets": targets})

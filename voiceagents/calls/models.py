@@ -61,6 +61,7 @@ class Call(Base):
     trunk_id: Mapped[str | None]
     assistant_id: Mapped[str | None]
     assistant_name: Mapped[str | None]
+    assistant_version: Mapped[int | None]
     campaign_id: Mapped[str | None]
     contact_id: Mapped[str | None]
     contact_name: Mapped[str | None]

@@ -41,6 +41,7 @@ class CallOpened(_Fact):
     trunk_id: str | None = None
     assistant_id: str | None = None
     assistant_name: str | None = None
+    assistant_version: int | None = None
     campaign_id: str | None = None
     contact_id: str | None = None
     contact_name: str | None = None
