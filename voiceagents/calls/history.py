@@ -17,10 +17,19 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from voiceagents.calls.models import Call, CallEvent, Turn
+from voiceagents.calls.models import Call, CallEvent, Message, ToolCall, Turn
 from voiceagents.calls.outcomes import Ending
-from voiceagents.calls.records import CallEnded, CallOpened, Fact, Happened, StateReached, TurnSpoken
-from voiceagents.calls.states import CallState, EndedBy, Outcome
+from voiceagents.calls.records import (
+    CallEnded,
+    CallOpened,
+    Fact,
+    Happened,
+    MessageTaken,
+    StateReached,
+    ToolUsed,
+    TurnSpoken,
+)
+from voiceagents.calls.states import CallState, Direction, EndedBy, Outcome
 
 _TIME_OF = {
     CallState.DISPATCHED: Call.dispatched_at,
@@ -57,6 +66,13 @@ Gate = Callable[[AsyncSession, UUID, str], Awaitable[Objection | None]]
 
 ENDED_CHANNEL = "voiceagents_call_ended"
 """PostgreSQL notifies on this channel when a call has ended (payload: its id)."""
+
+
+CANCELLED_BY_USER = "cancelled_by_user"
+"""Key in the details of a call that a person of ours told to be hung up."""
+
+_CUT_OFF = (Outcome.COMPLETED, Outcome.HUNG_UP, Outcome.FAILED)
+"""How a call seems to have ended that was hung up from outside: its agent sees the phone or the room go, no more."""
 
 
 async def open_call(session: AsyncSession, opened: CallOpened) -> bool:
@@ -147,23 +163,30 @@ async def write(session: AsyncSession, fact: Fact) -> None:
             await _write_turn(session, fact)
         case Happened():
             await _write_event(session, fact)
+        case ToolUsed():
+            await _write_tool(session, fact)
+        case MessageTaken():
+            await _write_message(session, fact)
         case CallEnded():
             await end(session, fact)
 
 
 async def end(session: AsyncSession, ended: CallEnded) -> bool:
-    """Ends the call, once.
+    """Ends the call, once. One that was hung up on our behalf was cancelled, unless it had brought something to light.
 
     True when this was the word that ended it.
     """
+    values: dict[str, Any] = ended.model_dump(include={"outcome", "cause", "ended_by", "sip_status", "sip_reason"})
+    if ended.outcome in _CUT_OFF:
+        hung_up = Call.details[CANCELLED_BY_USER].as_boolean()
+        cancelled = {"outcome": Outcome.CANCELLED, "cause": "hung up: it was cancelled", "ended_by": EndedBy.SYSTEM}
+        for name, value in cancelled.items():
+            kind = getattr(Call, name).type
+            values[name] = case((hung_up, literal(value, kind)), else_=literal(values[name], kind))
     statement = (
         update(Call)
         .where(Call.id == ended.call_id, Call.state != CallState.ENDED)
-        .values(
-            state=CallState.ENDED,
-            ended_at=ended.at,
-            **ended.model_dump(include={"outcome", "cause", "ended_by", "sip_status", "sip_reason"}),
-        )
+        .values(state=CallState.ENDED, ended_at=ended.at, **values)
         .returning(Call.id)
     )
     if (await session.execute(statement)).scalar_one_or_none() is None:
@@ -196,8 +219,7 @@ async def _advance(session: AsyncSession, fact: StateReached) -> None:
 
 async def _write_turn(session: AsyncSession, fact: TurnSpoken) -> None:
     values = fact.model_dump(exclude={"fact"})
-    known = (await session.execute(select(Call.id).where(Call.id == fact.call_id))).scalar_one_or_none()
-    if known is None:
+    if not await _has_row(session, fact.call_id):
         return
     statement = insert(Turn).values(**values)
     await session.execute(
@@ -217,6 +239,31 @@ async def _write_event(session: AsyncSession, fact: Happened) -> None:
         known, ~written.where(CallEvent.detail == detail).exists()
     )
     await session.execute(insert(CallEvent).from_select([*columns, CallEvent.detail], values))
+
+
+async def _has_row(session: AsyncSession, call_id: UUID) -> bool:
+    return await session.scalar(select(Call.id).where(Call.id == call_id)) is not None
+
+
+async def _write_tool(session: AsyncSession, fact: ToolUsed) -> None:
+    if not await _has_row(session, fact.call_id):
+        return
+    statement = insert(ToolCall).values(**fact.model_dump(exclude={"fact"}))
+    await session.execute(
+        statement.on_conflict_do_update(
+            index_elements=[ToolCall.call_id, ToolCall.tool_call_id],
+            set_={name: statement.excluded[name] for name in ("status", "result", "ended_at")},
+            # Its beginning may be written again after its end.
+            where=statement.excluded.ended_at.is_not(None),
+        )
+    )
+
+
+async def _write_message(session: AsyncSession, fact: MessageTaken) -> None:
+    if not await _has_row(session, fact.call_id):
+        return
+    values = fact.model_dump(exclude={"fact", "message_id"}) | {"id": fact.message_id}
+    await session.execute(insert(Message).values(**values).on_conflict_do_nothing())
 
 
 @dataclass(frozen=True)
@@ -265,3 +312,27 @@ async def timeline(session: AsyncSession, call_id: UUID) -> Sequence[CallEvent]:
             select(CallEvent).where(CallEvent.call_id == call_id).order_by(CallEvent.at, CallEvent.id)
         )
     ).all()
+
+
+async def tool_calls(session: AsyncSession, call_id: UUID) -> Sequence[ToolCall]:
+    """What the agent did with its tools, in order."""
+    return (
+        await session.scalars(
+            select(ToolCall).where(ToolCall.call_id == call_id).order_by(ToolCall.started_at, ToolCall.id)
+        )
+    ).all()
+
+
+async def messages(session: AsyncSession, call_id: UUID) -> Sequence[Message]:
+    """What the caller asked to pass on, in order."""
+    return (
+        await session.scalars(select(Message).where(Message.call_id == call_id).order_by(Message.at, Message.id))
+    ).all()
+
+
+async def earlier_calls(session: AsyncSession, number: str, *, before: UUID, limit: int = 5) -> Sequence[Call]:
+    """The newest answered calls from or to this number (E.164), without the call `before`."""
+    ours = (Call.from_number == number) & (Call.direction == Direction.INBOUND)
+    theirs = (Call.to_number == number) & (Call.direction == Direction.OUTBOUND)
+    query = select(Call).where(ours | theirs, Call.answered_at.is_not(None), Call.id != before)
+    return (await session.scalars(query.order_by(Call.created_at.desc()).limit(limit))).all()

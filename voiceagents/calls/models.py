@@ -10,7 +10,7 @@ from sqlalchemy import Enum, ForeignKey, Index, UniqueConstraint, func
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Mapped, mapped_column
 
-from voiceagents.calls.states import CallState, Direction, EndedBy, Outcome, Speaker
+from voiceagents.calls.states import CallState, Direction, EndedBy, MessageKind, Outcome, Speaker, ToolStatus
 from voiceagents.db import Base
 
 
@@ -124,6 +124,43 @@ class CallEvent(Base):
     at: Mapped[datetime] = mapped_column(server_default=func.now())
     kind: Mapped[str]
     detail: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=sql("'{}'"))
+
+
+class ToolCall(Base):
+    """One use of a tool in a call, with what the model gave it and what came of it; secrets are masked in both."""
+
+    __tablename__ = "tool_calls"
+    __table_args__ = (UniqueConstraint("call_id", "tool_call_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    call_id: Mapped[UUID] = mapped_column(ForeignKey("calls.id", ondelete="CASCADE"))
+    # The model's own id of it, so that writing it again changes nothing.
+    tool_call_id: Mapped[str]
+    tool: Mapped[str]
+    arguments: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=sql("'{}'"))
+    status: Mapped[ToolStatus] = mapped_column(_word(ToolStatus, "status"))
+    result: Mapped[str | None]
+    """What the tool answered the model, or of an error what went wrong."""
+    started_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+
+class Message(Base):
+    """What a caller asked us to pass on, or that they want to be called back."""
+
+    __tablename__ = "messages"
+    __table_args__ = (Index("ix_messages_open", "at", postgresql_where=sql("handled_at IS NULL")),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    call_id: Mapped[UUID] = mapped_column(ForeignKey("calls.id", ondelete="CASCADE"), index=True)
+    kind: Mapped[MessageKind] = mapped_column(_word(MessageKind, "kind"))
+    at: Mapped[datetime]
+    from_name: Mapped[str | None]
+    from_number: Mapped[str | None]
+    text: Mapped[str]
+    wanted_when: Mapped[str | None]
+    """Of a callback: when, in the caller's own words."""
+    handled_at: Mapped[datetime | None]
 
 
 class Worker(Base):

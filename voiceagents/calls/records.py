@@ -12,7 +12,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from voiceagents.calls.outcomes import Ending
-from voiceagents.calls.states import CallState, Direction, EndedBy, Outcome, Speaker
+from voiceagents.calls.states import CallState, Direction, EndedBy, MessageKind, Outcome, Speaker, ToolStatus
 from voiceagents.text import storable_value
 
 
@@ -85,6 +85,32 @@ class Happened(_Fact):
     detail: dict[str, Any] = Field(default_factory=dict)
 
 
+class ToolUsed(_Fact):
+    """A tool of the agent was called or has answered; the same `tool_call_id` again replaces what is known of it."""
+
+    fact: Literal["tool"] = "tool"
+    tool_call_id: str
+    tool: str
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    status: ToolStatus
+    result: str | None = None
+    started_at: AwareDatetime
+    ended_at: AwareDatetime | None = None
+
+
+class MessageTaken(_Fact):
+    """The caller left a message or wants to be called back."""
+
+    fact: Literal["message"] = "message"
+    message_id: UUID
+    kind: MessageKind
+    at: AwareDatetime
+    text: str
+    from_name: str | None = None
+    from_number: str | None = None
+    wanted_when: str | None = None
+
+
 class CallEnded(_Fact):
     """The call is over.
 
@@ -113,6 +139,9 @@ class CallEnded(_Fact):
         )
 
 
-Fact = Annotated[CallOpened | StateReached | TurnSpoken | Happened | CallEnded, Field(discriminator="fact")]
+Fact = Annotated[
+    CallOpened | StateReached | TurnSpoken | Happened | ToolUsed | MessageTaken | CallEnded,
+    Field(discriminator="fact"),
+]
 FACT: TypeAdapter[Fact] = TypeAdapter(Fact)
 """Reads a fact back from its JSON."""

@@ -61,3 +61,17 @@ class EndedBy(StrEnum):
 class Speaker(StrEnum):
     AGENT = "agent"
     PERSON = "person"
+
+
+class ToolStatus(StrEnum):
+    """How far a tool of the agent got: one that is still `running` in a call that has ended was cut off with it."""
+
+    RUNNING = "running"
+    DONE = "done"
+    ERROR = "error"
+    CANCELLED = "cancelled"
+
+
+class MessageKind(StrEnum):
+    MESSAGE = "message"
+    CALLBACK = "callback"
