@@ -15,6 +15,7 @@ from sqlalchemy import NullPool, create_engine, text
 from tests.database import Server
 from voiceagents import schema
 from voiceagents.assistants import models as assistants
+from voiceagents.calendars import models as calendars
 from voiceagents.calls import models as calls
 from voiceagents.campaigns import models as campaigns
 from voiceagents.db import Base, Database, DatabaseTooNew, DatabaseUnavailable, psycopg_url
@@ -22,7 +23,7 @@ from voiceagents.web import models as web
 
 pytestmark = pytest.mark.stack
 
-MODELS = (assistants, calls, campaigns, web)
+MODELS = (assistants, calendars, calls, campaigns, web)
 _CATALOG: dict[str, LiteralString] = {
     "columns": """
         SELECT table_name, column_name, data_type, character_maximum_length, is_nullable, column_default

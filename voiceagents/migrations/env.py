@@ -10,6 +10,7 @@ from alembic import context
 from sqlalchemy import Connection, NullPool, create_engine
 
 from voiceagents.assistants import models as assistants
+from voiceagents.calendars import models as calendars
 from voiceagents.calls import models as calls
 from voiceagents.campaigns import models as campaigns
 from voiceagents.db import Base, psycopg_url
@@ -17,7 +18,7 @@ from voiceagents.schema import is_ours
 from voiceagents.web import models as web
 
 # A table is known once its module is imported: a module missing here would be a table to drop.
-MODELS = (assistants, calls, campaigns, web)
+MODELS = (assistants, calendars, calls, campaigns, web)
 
 
 def _run(connection: Connection) -> None:
