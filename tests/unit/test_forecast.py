@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voiceagents.campaigns.forecast import Forecast, Limits, Observed, forecast
-from voiceagents.campaigns.windows import CallingWindow
+from voiceagents.windows import CallingWindow
 
 pytestmark = pytest.mark.unit
 

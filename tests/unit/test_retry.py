@@ -28,7 +28,7 @@ from voiceagents.campaigns.retry import (
     counts,
     in_words,
 )
-from voiceagents.campaigns.windows import CallingWindow
+from voiceagents.windows import CallingWindow
 
 pytestmark = pytest.mark.unit
 

@@ -21,9 +21,9 @@ from voiceagents.campaigns.rules import (
     decide,
 )
 from voiceagents.campaigns.states import CampaignState, ContactState, Verdict
-from voiceagents.campaigns.windows import CallingWindow
 from voiceagents.campaigns.zones import zones_of
 from voiceagents.phone import normalize
+from voiceagents.windows import CallingWindow
 
 pytestmark = pytest.mark.unit
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voiceagents.campaigns.closed_days import ClosedDays, ClosedDaysError
-from voiceagents.campaigns.windows import (
+from voiceagents.closed_days import ClosedDays, ClosedDaysError
+from voiceagents.windows import (
     WEEKDAYS,
     CallingWindow,
     WindowError,

@@ -2,7 +2,8 @@
 
 import pytest
 
-from voiceagents.campaigns.zones import UnknownZone, ZoneSource, zone_named, zones_of
+from voiceagents.campaigns.zones import ZoneSource, zones_of
+from voiceagents.zones import UnknownZone, zone_named
 
 pytestmark = pytest.mark.unit
 

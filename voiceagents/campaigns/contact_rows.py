@@ -19,9 +19,9 @@ from voiceagents.calls.metadata import MAX_BYTES
 from voiceagents.campaigns.mapping import ColumnMapping
 from voiceagents.campaigns.numbers import Numbers
 from voiceagents.campaigns.tabular import Row, TableError
-from voiceagents.campaigns.zones import UnknownZone, zone_named
 from voiceagents.formulas import restored
 from voiceagents.phone import InvalidPhoneNumber
+from voiceagents.zones import UnknownZone, zone_named
 
 _UNQUOTED = re.compile(r'="([^"]*)"')
 _LONGEST_NAME = 200

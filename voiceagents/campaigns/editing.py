@@ -19,8 +19,8 @@ from voiceagents.campaigns.lifecycle import CampaignProblem
 from voiceagents.campaigns.models import Campaign, Contact
 from voiceagents.campaigns.states import CampaignState, ContactState
 from voiceagents.campaigns.terms import DEFAULT_WINDOW, Terms, of_campaign
-from voiceagents.campaigns.windows import CallingWindow
-from voiceagents.campaigns.zones import UnknownZone, zone_named
+from voiceagents.windows import CallingWindow
+from voiceagents.zones import UnknownZone, zone_named
 
 _WINDOW = {"window", "time_zone", "holidays_of", "blackout"}
 _PUTS_OFF = {*_WINDOW, "attempts_per_day", "minimum_gap_seconds"}

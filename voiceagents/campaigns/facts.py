@@ -26,8 +26,9 @@ from voiceagents.campaigns.rules import (
     decide,
 )
 from voiceagents.campaigns.states import ContactState
-from voiceagents.campaigns.windows import CallingWindow, start_of_day
-from voiceagents.campaigns.zones import UnknownZone, zone_named, zones_of
+from voiceagents.campaigns.zones import zones_of
+from voiceagents.windows import CallingWindow, start_of_day
+from voiceagents.zones import UnknownZone, zone_named
 
 log = logging.getLogger("voiceagents.engine")
 

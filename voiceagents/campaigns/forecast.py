@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from math import ceil, log
 from zoneinfo import ZoneInfo
 
-from voiceagents.campaigns.windows import CallingWindow
+from voiceagents.windows import CallingWindow
 
 # What is assumed before the campaign has calls of its own; outweighed after a few dozen.
 _PRIOR_CALLS, _PRIOR_ANSWER_RATE = 10, 0.3

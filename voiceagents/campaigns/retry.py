@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
 
 from voiceagents.calls.states import EndedBy, Outcome
-from voiceagents.campaigns.windows import CallingWindow, Stretch, at_local
+from voiceagents.windows import CallingWindow, Stretch, at_local
 
 
 class PolicyError(ValueError):

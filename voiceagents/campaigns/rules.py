@@ -16,8 +16,9 @@ from typing import Any
 
 from voiceagents.calls.states import Outcome
 from voiceagents.campaigns.states import CampaignState, ContactState, Verdict
-from voiceagents.campaigns.windows import CallingWindow, start_of_next_day
-from voiceagents.campaigns.zones import ContactZones, UnknownZone, zone_named, zones_of
+from voiceagents.campaigns.zones import ContactZones, zones_of
+from voiceagents.windows import CallingWindow, start_of_next_day
+from voiceagents.zones import UnknownZone, zone_named
 
 NEVER_DIAL = frozenset({Outcome.OPTED_OUT, Outcome.WRONG_NUMBER, Outcome.INVALID_NUMBER})
 """Last outcomes after which a contact is not dialled, even when somebody sets it back to waiting."""

@@ -18,7 +18,7 @@ from voiceagents.campaigns.lifecycle import Progress, progress
 from voiceagents.campaigns.models import Campaign, Contact, DecisionRecord, TrunkLimits
 from voiceagents.campaigns.rules import contact_is_due
 from voiceagents.campaigns.states import CampaignState, ContactState, Verdict
-from voiceagents.campaigns.zones import UnknownZone, zone_named
+from voiceagents.zones import UnknownZone, zone_named
 
 _DUE_NOW = timedelta(seconds=5)
 

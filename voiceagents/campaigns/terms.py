@@ -12,12 +12,12 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from voiceagents.campaigns.closed_days import ClosedDays
 from voiceagents.campaigns.models import Campaign
 from voiceagents.campaigns.numbers import region_code
 from voiceagents.campaigns.retry import RetryPolicy, read_delay
-from voiceagents.campaigns.windows import CallingWindow, at_local
-from voiceagents.campaigns.zones import zone_named
+from voiceagents.closed_days import ClosedDays
+from voiceagents.windows import CallingWindow, at_local
+from voiceagents.zones import zone_named
 
 DEFAULT_WINDOW = "daily 09:00-20:00"
 

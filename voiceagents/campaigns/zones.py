@@ -5,18 +5,16 @@ its source, so that a decision record can say by whose clock a call was placed o
 """
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from enum import StrEnum
-from functools import cache, lru_cache
-from zoneinfo import ZoneInfo, available_timezones
+from functools import lru_cache
+from zoneinfo import ZoneInfo
 
 import phonenumbers
 from phonenumbers import PhoneNumber, PhoneNumberType
 from phonenumbers.timezone import UNKNOWN_TIMEZONE, time_zones_for_number
 
-# Fixed offsets under names that people write for a place with summer time: "EST" in July is an hour off.
-_AMBIGUOUS = {"EST": "America/New_York", "MST": "America/Denver", "HST": "Pacific/Honolulu"}
-_NO_PLACES = {"Factory", "localtime"}
+from voiceagents.zones import UnknownZone, known, zone_named
+
 _PLACELESS = {
     PhoneNumberType.TOLL_FREE,
     PhoneNumberType.PREMIUM_RATE,
@@ -25,13 +23,6 @@ _PLACELESS = {
     PhoneNumberType.VOIP,
 }
 """Kinds of number that belong to a country but to no place in it."""
-
-
-class UnknownZone(ValueError):
-    """The text names no time zone.
-
-    The message says which to write instead.
-    """
 
 
 class ZoneSource(StrEnum):
@@ -54,20 +45,6 @@ class ContactZones:
     @property
     def names(self) -> list[str]:
         return [zone.key for zone in self.zones]
-
-
-def zone_named(name: str) -> ZoneInfo:
-    """The zone of an IANA name ("America/New_York"), however it is capitalised.
-
-    Raises:
-        UnknownZone: not a name, or an abbreviation that does not say whether it has summer time.
-    """
-    asked = "_".join(name.split())
-    if meant := _AMBIGUOUS.get(asked.upper()):
-        raise UnknownZone(f'"{name}" has no summer time and is seldom what is meant; write a place, such as {meant}')
-    if key := _known().get(asked.casefold()):
-        return ZoneInfo(key)
-    raise UnknownZone(f'"{name}" is not a time zone; {_suggestion(asked)}')
 
 
 def zones_of(column: str | None, phone: str, campaign_zone: str) -> ContactZones:
@@ -103,18 +80,7 @@ def _of_number(phone: str) -> tuple[str, ...]:
         return ()
     if phonenumbers.number_type(number) in _PLACELESS:
         return ()
-    known = _known()
+    places = known()
     return tuple(
-        name for name in time_zones_for_number(number) if name != UNKNOWN_TIMEZONE and name.casefold() in known
+        name for name in time_zones_for_number(number) if name != UNKNOWN_TIMEZONE and name.casefold() in places
     )
-
-
-@cache
-def _known() -> dict[str, str]:
-    return {name.casefold(): name for name in available_timezones() - _NO_PLACES}
-
-
-def _suggestion(asked: str) -> str:
-    by_place = {key.rpartition("/")[2]: name for key, name in _known().items() if "/" in key}
-    close = get_close_matches(asked.casefold().rpartition("/")[2], by_place, n=1, cutoff=0.75)
-    return f"did you mean {by_place[close[0]]}?" if close else "write an IANA name, such as America/New_York"

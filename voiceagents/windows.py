@@ -14,7 +14,7 @@ from functools import lru_cache, reduce
 from typing import cast
 from zoneinfo import ZoneInfo
 
-from voiceagents.campaigns.closed_days import ClosedDays, ClosedDaysError
+from voiceagents.closed_days import ClosedDays, ClosedDaysError
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 HORIZON = timedelta(days=92)
