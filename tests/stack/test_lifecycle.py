@@ -10,9 +10,9 @@ import pytest
 import pytest_asyncio
 
 from tests.campaign_desk import ALWAYS, OFFICE, Desk
-from voiceagents.calls.history import Claim
+from voiceagents.calls.history import Claim, Objection
 from voiceagents.calls.states import Outcome
-from voiceagents.campaigns import editing, lifecycle, limits, status
+from voiceagents.campaigns import do_not_call, editing, lifecycle, limits, status
 from voiceagents.campaigns.editing import Edited
 from voiceagents.campaigns.lifecycle import CampaignProblem
 from voiceagents.campaigns.models import Campaign, Contact
@@ -240,17 +240,60 @@ async def test_cancelling_withdraws_what_was_not_dialled_and_answers_with_what_g
     assert (counted.calling, counted.waiting, counted.outcomes) == (0, 0, {"busy": 1})
 
 
-async def test_who_is_hung_up_on_is_done_and_not_called_again(desk: Desk) -> None:
+@pytest.mark.parametrize(
+    ("reported", "stands"),
+    [
+        (Outcome.COMPLETED, Outcome.CANCELLED),
+        (Outcome.HUNG_UP, Outcome.CANCELLED),
+        (Outcome.FAILED, Outcome.CANCELLED),
+        (Outcome.CANCELLED, Outcome.CANCELLED),
+        # What the person said, and what the carrier said first, stays true.
+        (Outcome.OPTED_OUT, Outcome.OPTED_OUT),
+        (Outcome.BUSY, Outcome.BUSY),
+    ],
+)
+async def test_who_is_hung_up_on_was_cancelled_and_is_not_called_again(
+    desk: Desk, reported: Outcome, stands: Outcome
+) -> None:
     campaign_id = await create(desk, contacts=1)
     await start(desk, campaign_id)
     (talking,) = await desk.feed(campaign_id)
     await desk.dial(talking)
     async with desk.database.transaction() as session:
         await lifecycle.cancel(session, campaign_id, desk.now, hang_up=True)
-    await desk.end(talking, Outcome.CANCELLED)
+    await desk.end(talking, reported)
+    await desk.settle()
+    assert (await desk.call(talking)).outcome is stands
+    counted = await progress(desk, campaign_id)
+    assert (counted.done, counted.waiting, counted.outcomes) == (1, 0, {stands.value: 1})
+
+
+@pytest.mark.parametrize("state", [CampaignState.CANCELLED, CampaignState.ARCHIVED])
+async def test_who_was_refused_in_the_last_moment_for_the_campaign_was_over_is_cancelled(
+    desk: Desk, state: CampaignState
+) -> None:
+    campaign_id = await create(desk, contacts=1)
+    await start(desk, campaign_id)
+    (picked,) = await desk.feed(campaign_id)
+    await desk.edit(campaign_id, state=state)
+    assert isinstance(await desk.claim(picked), Objection)
     await desk.settle()
     counted = await progress(desk, campaign_id)
-    assert (counted.done, counted.waiting) == (1, 0)
+    assert (counted.cancelled, counted.skipped) == (1, 0)
+
+
+async def test_who_is_not_to_be_called_is_skipped_whatever_became_of_the_campaign(desk: Desk) -> None:
+    campaign_id = await create(desk, contacts=1)
+    await start(desk, campaign_id)
+    (picked,) = await desk.feed(campaign_id)
+    (contact,) = await desk.contacts(campaign_id)
+    async with desk.database.transaction() as session:
+        await do_not_call.add(session, contact.phone, None, "asked by mail")
+    assert isinstance(await desk.claim(picked), Objection)
+    await desk.edit(campaign_id, state=CampaignState.CANCELLED)
+    await desk.settle()
+    counted = await progress(desk, campaign_id)
+    assert (counted.cancelled, counted.skipped) == (0, 1)
 
 
 # Copies

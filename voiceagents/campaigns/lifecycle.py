@@ -214,7 +214,7 @@ async def cancel(session: AsyncSession, campaign_id: UUID, now: datetime, *, han
     await _withdraw(session, [call for call in calls if call.dialing_at is None], now)
     if hang_up:
         for call in going_on:
-            call.details = {**call.details, "cancelled_by_user": True}
+            call.details = {**call.details, history.CANCELLED_BY_USER: True}
     return going_on
 
 

@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from voiceagents.calls.history import CANCELLED_BY_USER
 from voiceagents.calls.models import Call
 from voiceagents.calls.states import CallState, EndedBy, Outcome
 from voiceagents.campaigns import decisions, do_not_call, facts, pacing
@@ -20,7 +21,7 @@ from voiceagents.campaigns.breaker import RecentEnding, breaker
 from voiceagents.campaigns.due import zones_of_key
 from voiceagents.campaigns.models import Campaign, Contact, Installation, TrunkLimits
 from voiceagents.campaigns.retry import Cause, EndedCall, RetryDecision, after, counts
-from voiceagents.campaigns.rules import Decision
+from voiceagents.campaigns.rules import Decision, campaign_is_running
 from voiceagents.campaigns.states import CampaignState, ContactState, Verdict
 
 log = logging.getLogger("voiceagents.engine")
@@ -117,8 +118,8 @@ async def _settle(session: AsyncSession, call: Call, contact: Contact, now: date
         await do_not_call.add(session, contact.phone, None, f"asked in call {str(call.id)[:8]} not to be called again")
     contact.last_outcome = outcome.value
     ending = await _ended_call(session, call, contact, outcome)
-    if call.details.get("cancelled_by_user"):
-        followed = RetryDecision(None, f"{outcome.value}: cancelled by a person")
+    if call.details.get(CANCELLED_BY_USER):
+        followed = RetryDecision(None, f"{outcome.value}: hung up, cancelled by a person")
     else:
         followed = after(
             ending,
@@ -158,8 +159,11 @@ async def _put_back(
     verdict = Verdict(objection["verdict"])
     next_at = datetime.fromisoformat(objection["next_at"]) if objection.get("next_at") else None
     campaign = await session.get_one(Campaign, contact.campaign_id)
-    waiting = ContactState.CANCELLED if campaign.state in _OVER else ContactState.WAITING
-    contact.state = ContactState.SKIPPED if verdict is Verdict.SKIP else waiting
+    over = campaign.state in _OVER
+    if verdict is Verdict.SKIP and not (over and objection["rule"] == campaign_is_running.__name__):
+        contact.state = ContactState.SKIPPED
+    else:
+        contact.state = ContactState.CANCELLED if over else ContactState.WAITING
     if next_at is not None and contact.state is ContactState.WAITING:
         contact.next_at = next_at
     decision = Decision(verdict, objection["rule"], f"in the moment before the dial: {objection['words']}", {}, next_at)
