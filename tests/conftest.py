@@ -7,7 +7,7 @@ import pytest
 
 from voiceagents.lab import Lab
 
-pytest_plugins = ["tests.database", "tests.agent", "tests.campaign_desk"]
+pytest_plugins = ["tests.database", "tests.agent", "tests.campaign_desk", "tests.web"]
 
 
 @pytest.fixture(scope="session")

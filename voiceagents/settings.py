@@ -23,6 +23,7 @@ class SettingsError(Exception):
 
 
 Url = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^(wss?|https?)://[^\s/]+(/\S*)?$")]
+HttpUrl = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^https?://[^\s/]+/?$")]
 
 
 def _default_data_folder() -> Path:
@@ -71,6 +72,11 @@ class Settings(BaseSettings):
     agent_http_port: int = Field(
         default=0, ge=0, le=65535, description="Health endpoint on 127.0.0.1; 0: any free port."
     )
+
+    # Web
+    web_host: str = Field(default="127.0.0.1", description="Where the web application listens; 0.0.0.0: everywhere.")
+    web_port: int = Field(default=8000, ge=0, le=65535, description="Its port; 0: any free port.")
+    web_url: HttpUrl | None = Field(default=None, description="Its address as browsers see it, behind a proxy.")
 
     # Storage and logs
     database_url: SecretStr | None = None
