@@ -6,18 +6,20 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import select
+from sqlalchemy import select, text, update
 
 from tests.agent import Agent, StartAgent, new_number, until
 from tests.campaign_desk import ALWAYS
 from tests.stack.command_line import surroundings
+from voiceagents.calls import presence
+from voiceagents.calls.dispatch import OutboundCall, dispatch
 from voiceagents.calls.models import Call
 from voiceagents.calls.states import CallState
 from voiceagents.campaigns import decisions, lifecycle, limits
@@ -264,3 +266,57 @@ def _most_at_once(floor: Floor, phones: Iterable[str]) -> int:
             now += (event["event"] == "invite") - (event["event"] in ("cancelled", "rejected", "ended"))
             most = max(most, now)
     return most
+
+
+async def test_what_happened_while_an_engine_was_deaf_is_looked_at_as_soon_as_it_hears_again(floor: Floor) -> None:
+    """An import whose notice was lost would wait until the campaign is looked at by itself, in minutes."""
+    await floor.set_trunk()
+    await floor.engines(1)
+    phones = people(BUSY)
+    campaign = await floor.campaign({new_number(): BUSY}, starts_at=datetime.now(UTC) + timedelta(days=1))
+    async with floor.agent.database.transaction() as session:
+        later = datetime.now(UTC) + timedelta(hours=2)
+        await session.execute(update(Contact).where(Contact.campaign_id == campaign).values(next_at=later))
+        await session.execute(update(Campaign).where(Campaign.id == campaign).values(starts_at=None, state="running"))
+        await lifecycle.wake(session, campaign)
+
+    async def sleeps() -> bool | None:
+        wake_at = (await floor.state(campaign)).wake_at
+        return True if wake_at is not None and wake_at > datetime.now(UTC) + timedelta(minutes=1) else None
+
+    await until(sleeps, within=30, what="a campaign that has nothing to do")
+    await floor.agent.lab.carrier.put_phones(phones)
+    async with floor.agent.database.transaction() as session:
+        session.add_all(Contact(campaign_id=campaign, phone=phone, name="Ana") for phone in phones)
+    async with floor.agent.database.transaction() as session:
+        ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database()"
+        assert await session.scalar(text(f"{ended} AND query = 'LISTEN {lifecycle.WAKE_CHANNEL}'")) == 1
+
+    async def dialled() -> bool | None:
+        return True if floor.invites(phones) else None
+
+    await until(dialled, within=30, what="a dial of who was imported meanwhile")
+    async with floor.agent.database.transaction() as session:
+        await lifecycle.cancel(session, campaign, datetime.now(UTC))
+
+
+async def test_an_engine_offers_a_call_again_that_no_agent_took_when_no_agent_has_a_watcher(floor: Floor) -> None:
+    """LiveKit offers a call to the agents there are, once; this one comes when there is none of its name."""
+    name = f"wire-{time.monotonic_ns()}"
+    call = OutboundCall(uuid4(), new_number(), name, floor.trunk_id, prompt="Hello.")
+    environment = {**surroundings(floor.agent), "LK_AGENT_NAME": name}
+    programs = [
+        spawn("engine", [sys.executable, "-m", "voiceagents.engine"], environment, floor.folder / "own.log",
+              outlives_starter=False)
+    ]  # fmt: skip
+    try:
+        await dispatch(floor.agent.database, floor.agent.livekit, call)
+        wire = [sys.executable, "-m", "bench._wire_agent", name]
+        environment |= {"DATABASE_URL": environment["DATABASE_URL"].replace("+psycopg", "", 1)}
+        programs.append(spawn("wire", wire, environment, floor.folder / "wire.log", outlives_starter=False))
+        record = await floor.agent.recorded(within=60, id=call.id)
+        assert (record.row.state, record.row.worker_id) == (CallState.ENDED, "wire")
+    finally:
+        await asyncio.gather(*(asyncio.to_thread(program.stop, 20) for program in programs))
+        async with floor.agent.database.transaction() as session:
+            await presence.leave(session, "wire")

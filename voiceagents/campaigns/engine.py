@@ -76,6 +76,7 @@ class Engine:
         self._stop = asyncio.Event()
         self._wake = asyncio.Event()
         self._due: set[UUID] = set()
+        self._all_due = True
         self._settle_soon = True
         self.app = procrastinate.App(
             connector=procrastinate.PsycopgConnector(conninfo=self._url, min_size=1, max_size=4)
@@ -97,10 +98,11 @@ class Engine:
         secret = access.api_secret.get_secret_value()
         async with self.app.open_async(), api.LiveKitAPI(access.url, access.api_key, secret, failover=False) as livekit:
             self._dispatcher = Dispatcher(self._settings, self._database, livekit, self._stop)
+            watcher = Watcher(self._database, livekit, self._settings.lk_agent_name)
             tasks = [
                 asyncio.create_task(self._alarm(), name="alarm"),
                 asyncio.create_task(self._listen(), name="listen"),
-                asyncio.create_task(Watcher(self._database, livekit).run(self._stop, None), name="watcher"),
+                asyncio.create_task(watcher.run(self._stop, None), name="watcher"),
                 asyncio.create_task(self._work(), name="work"),
             ]
             log.info("ENGINE_READY | campaigns are fed from now on")
@@ -156,6 +158,8 @@ class Engine:
                 async with await psycopg.AsyncConnection.connect(self._url, autocommit=True) as connection:
                     await connection.execute(f"LISTEN {history.ENDED_CHANNEL}")
                     await connection.execute(f"LISTEN {lifecycle.WAKE_CHANNEL}")
+                    # Whatever was said while nobody listened was said to nobody.
+                    self._all_due = self._settle_soon = True
                     self._wake.set()
                     async for notice in connection.notifies():
                         if notice.channel == history.ENDED_CHANNEL:
@@ -203,18 +207,23 @@ class Engine:
 
     async def _defer_due_feeds(self, now: datetime) -> datetime | None:
         """Defers `feed` for every campaign whose time has come, and returns the next such time."""
-        heard = set(self._due)
+        heard, self._due = self._due, set()
+        all_due, self._all_due = self._all_due, False
         live = Campaign.state.in_([CampaignState.RUNNING, CampaignState.SCHEDULED])
-        async with self._database.transaction() as session:
-            rows = (await session.execute(select(Campaign.id, Campaign.wake_at).where(live))).all()
-        self._due -= heard
         next_at: datetime | None = None
-        for id_, wake_at in rows:
-            # A time further off than any we set: the clock was set back.
-            if id_ in heard or wake_at is None or not now < wake_at <= now + _LONGEST_SLEEP:
-                await self._defer(self._feed, f"feed:{id_}", campaign_id=str(id_))
-            elif next_at is None or wake_at < next_at:
-                next_at = wake_at
+        try:
+            async with self._database.transaction() as session:
+                rows = (await session.execute(select(Campaign.id, Campaign.wake_at).where(live))).all()
+            for id_, wake_at in rows:
+                # A time further off than any we set: the clock was set back.
+                if all_due or id_ in heard or wake_at is None or not now < wake_at <= now + _LONGEST_SLEEP:
+                    await self._defer(self._feed, f"feed:{id_}", campaign_id=str(id_))
+                elif next_at is None or wake_at < next_at:
+                    next_at = wake_at
+        except BaseException:
+            self._due |= heard
+            self._all_due |= all_due
+            raise
         return next_at
 
     async def _defer(self, task: Any, lock: str, **arguments: str) -> None:
