@@ -8,9 +8,19 @@ from uuid import UUID
 
 from sqlalchemy import Enum, ForeignKey, Index, UniqueConstraint, func
 from sqlalchemy import text as sql
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from voiceagents.calls.states import CallState, Direction, EndedBy, MessageKind, Outcome, Speaker, ToolStatus
+from voiceagents.calls.states import (
+    AnsweredBy,
+    CallState,
+    Direction,
+    EndedBy,
+    MessageKind,
+    Outcome,
+    Speaker,
+    ToolStatus,
+)
 from voiceagents.db import Base
 
 
@@ -83,6 +93,13 @@ class Call(Base):
     cause: Mapped[str | None]
     ended_by: Mapped[EndedBy | None] = mapped_column(_word(EndedBy, "ended_by"))
     sip_call_id: Mapped[str | None]
+
+    answered_by: Mapped[AnsweredBy | None] = mapped_column(_word(AnsweredBy, "answered_by"))
+    evidence: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB(none_as_null=True))
+    """On which words the answer and the outcome were decided: `decided`, `value`, `by`, `item_id`, `text`."""
+    summary: Mapped[str | None]
+    extracted: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    """The fields that the campaign's `extraction` asks for."""
     details: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=sql("'{}'"))
 
     @property

@@ -43,10 +43,34 @@ class Outcome(StrEnum):
     OPTED_OUT = "opted_out"
     WRONG_NUMBER = "wrong_number"
     CALLBACK_REQUESTED = "callback_requested"
+    MACHINE = "machine"
+    """A machine answered that takes no message: a menu, a fax."""
+
     HUNG_UP = "hung_up"
     NO_CAPACITY = "no_capacity"
     FAILED = "failed"
     CANCELLED = "cancelled"
+
+
+class AnsweredBy(StrEnum):
+    """Who or what picked up the phone."""
+
+    PERSON = "person"
+    VOICEMAIL = "voicemail"
+    """A recording that takes a message, or would if it were not full."""
+
+    SCREENING = "screening"
+    """A program that asks who calls and why, on a person's behalf."""
+
+    MENU = "menu"
+    """A recording that wants keys to be pressed."""
+
+    ANNOUNCEMENT = "announcement"
+    """The network's own recording: nobody can be reached on this number, or not now."""
+
+    FAX = "fax"
+    SILENCE = "silence"
+    """Nobody said anything, from the answer to the end."""
 
 
 class EndedBy(StrEnum):

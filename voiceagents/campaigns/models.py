@@ -75,6 +75,14 @@ class Campaign(Base):
     minimum_gap_seconds: Mapped[int] = mapped_column(server_default="3600")
     retry: Mapped[dict[str, Any]] = mapped_column(server_default=sql("'{}'"))
 
+    # What is wanted of machines, and of the words spoken
+    voicemail_message: Mapped[str | None]
+    """Left on a voicemail after its beep; without one, nothing is left."""
+    menu_path: Mapped[str | None]
+    """Keys that lead through a phone menu, a group for each prompt: "2 1"."""
+    extraction: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    """JSON schema of the fields to read out of each conversation."""
+
     # Kept by the engine
     pause_cause: Mapped[str | None]
     last_turn_at: Mapped[datetime | None]

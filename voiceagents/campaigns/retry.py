@@ -124,6 +124,7 @@ DEFAULTS: Mapping[Cause, Row] = {
     Outcome.NO_ANSWER: _row(4, "2h", "1d", other_time_of_day=True),
     Outcome.VOICEMAIL: _row(3, "4h", "1d", other_time_of_day=True),
     Outcome.SCREENED: _row(2, "1d", other_time_of_day=True),
+    Outcome.MACHINE: _row(2, "1d"),
     Outcome.HUNG_UP: _row(2, "1d", other_time_of_day=True),
     Outcome.REJECTED: _row(2, "1d"),
     Outcome.UNREACHABLE: _row(3, "1h", "1d"),
