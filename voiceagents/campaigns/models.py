@@ -47,7 +47,10 @@ class Campaign(Base):
     """
 
     __tablename__ = "campaigns"
-    __table_args__ = (Index("ix_campaigns_running", "id", postgresql_where=sql("state IN ('scheduled', 'running')")),)
+    __table_args__ = (
+        Index("ix_campaigns_running", "id", postgresql_where=sql("state IN ('scheduled', 'running')")),
+        Index("ix_campaigns_reopening", "id", postgresql_where=sql("reopening IS NOT NULL")),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     name: Mapped[str]
@@ -91,6 +94,8 @@ class Campaign(Base):
     waits_for: Mapped[Scarce | None] = mapped_column(_word(Scarce, "waits_for"))
     served: Mapped[float] = mapped_column(server_default="0")
     """Calls granted, each counted as one by the priority: who has least comes first where several wait."""
+    reopening: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    """What an edit left to be looked for among the contacts, and how far that is, see `reopening.py`."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
     started_at: Mapped[datetime | None]
