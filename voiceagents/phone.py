@@ -95,6 +95,14 @@ def same_number(number: str) -> str:
     return re.sub(r"\D", "", number)
 
 
+def country_of(number: str) -> str | None:
+    """The country of an E.164 number as two letters; None where it has none of its own."""
+    try:
+        return phonenumbers.region_code_for_number(phonenumbers.parse(number))
+    except phonenumbers.NumberParseException:
+        return None
+
+
 def mask(number: str) -> str:
     """A number for the log: enough to tell two calls apart, not enough to call back."""
     digits = same_number(number)
