@@ -5,7 +5,8 @@ again, and braces that are no known placeholder stay as they are.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
 
 NEUTRAL_NAME = "there"
 """Stands in for a name that we do not know: "Hi there, …"."""
@@ -44,18 +45,40 @@ def _given(value: str | None) -> str:
     return "" if plain.lower() in _NOTHING else plain
 
 
+class Piece(StrEnum):
+    """What a piece of a filled template is."""
+
+    PLAIN = "plain"
+    FILLED = "filled"
+    UNKNOWN = "unknown"
+    """A placeholder that nothing fills."""
+
+
+def pieces(template: str, values: Mapping[str, str]) -> Iterator[tuple[str, Piece]]:
+    """The same text as `fill`, in pieces, for who shows what was filled.
+
+    >>> [text for text, _ in pieces("Hi {name}, {x}!", {"name": "Ana"})]
+    ['Hi ', 'Ana', ', ', '{x}', '!']
+    """
+    known = {_plain(key): value for key, value in values.items()}
+    place = 0
+    for found in _PLACEHOLDER.finditer(template):
+        if found.start() > place:
+            yield template[place : found.start()], Piece.PLAIN
+        value = known.get(_plain(found.group(1) or found.group(2)))
+        yield (found.group(), Piece.UNKNOWN) if value is None else (value, Piece.FILLED)
+        place = found.end()
+    if place < len(template):
+        yield template[place:], Piece.PLAIN
+
+
 def fill(template: str, values: Mapping[str, str]) -> str:
     """`{key}` and `{{key}}` replaced by their values, whatever the case and the blanks inside; everything else stays.
 
     >>> fill('Hi {name}, {"ok": true}, {discount}%', {"name": "Ana"})
     'Hi Ana, {"ok": true}, {discount}%'
     """
-    known = {_plain(key): value for key, value in values.items()}
-
-    def value_of(found: re.Match[str]) -> str:
-        return known.get(_plain(found.group(1) or found.group(2)), found.group())
-
-    return _PLACEHOLDER.sub(value_of, template)
+    return "".join(text for text, _ in pieces(template, values))
 
 
 def _plain(key: str) -> str:
