@@ -8,14 +8,15 @@ from uuid import UUID
 
 import pytest
 import pytest_asyncio
+from sqlalchemy import update
 
 from tests.campaign_desk import ALWAYS, OFFICE, Desk
 from voiceagents.calls.history import Claim, Objection
 from voiceagents.calls.states import Outcome
-from voiceagents.campaigns import do_not_call, editing, lifecycle, limits, status
+from voiceagents.campaigns import do_not_call, editing, feeding, lifecycle, limits, reopening, status
 from voiceagents.campaigns.editing import Edited
 from voiceagents.campaigns.lifecycle import CampaignProblem
-from voiceagents.campaigns.models import Campaign, Contact
+from voiceagents.campaigns.models import Campaign, Contact, DecisionRecord
 from voiceagents.campaigns.states import CampaignState
 from voiceagents.campaigns.terms import Terms
 from voiceagents.db import Database
@@ -422,6 +423,111 @@ async def test_more_attempts_for_a_number_bring_back_who_had_used_them_up(desk: 
     assert await desk.states(second) == {"skipped": 1, "calling": 1}
     assert (await edit(desk, second, attempts_per_number="none")).reopened == 1
     assert await desk.states(second) == {"waiting": 1, "calling": 1}
+
+
+async def put_off(desk: Desk, contacts: int, **terms: Any) -> UUID:
+    """A running campaign whose contacts were all put off by a gap, as each was called an hour ago by another."""
+    first = await create(desk, name="a", contacts=contacts, max_concurrent=None, calls_per_second=None)
+    given: dict[str, Any] = {"minimum_gap": "4h", "calls_per_second": None, "max_concurrent": None} | terms
+    second = await create(desk, name="b", contacts=contacts, **given)
+    await start(desk, first)
+    await start(desk, second)
+    await desk.dialled(await desk.feed(first), Outcome.COMPLETED)
+    desk.later(hours=1)
+    assert await desk.feed(second) == []
+    return second
+
+
+async def waits(desk: Desk, campaign_id: UUID) -> int:
+    """How many contacts are due now, or have a call."""
+    return sum(contact.next_at <= desk.now for contact in await desk.contacts(campaign_id))
+
+
+async def test_an_edit_of_a_long_list_is_short_and_the_engine_does_the_rest_in_steps(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reopening, "AT_ONCE", 2)
+    campaign_id = await put_off(desk, 5)
+    edited = await edit(desk, campaign_id, minimum_gap="5m")
+    assert (edited.reopened, edited.campaign.reopening is not None) == (2, True)
+    assert await waits(desk, campaign_id) == 2
+    dialled: list[UUID] = []
+    for due in (4, 5):
+        fed, calls = await desk.look(campaign_id)
+        dialled += calls
+        assert await waits(desk, campaign_id) == due
+        assert fed.again_at == desk.now or due == 5, "the next step is at once"
+    assert (await desk.state(campaign_id)).reopening is None
+    assert len(dialled) == 5, "nobody waited for the whole list"
+    for contact in await desk.contacts(campaign_id):
+        assert [record.rule for record in await desk.why(contact)].count("campaign_was_edited") == 1
+
+
+async def test_a_step_that_is_cut_short_is_taken_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reopening, "AT_ONCE", 2)
+    campaign_id = await put_off(desk, 5)
+    await edit(desk, campaign_id, minimum_gap="5m")
+
+    async def dies(*_: object) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        async with desk.database.transaction() as session:
+            await feeding.feed(session, campaign_id, desk.now, dies)
+    assert await waits(desk, campaign_id) == 2
+    assert sum([len(await desk.feed(campaign_id)) for _ in range(3)]) == 5
+
+
+async def test_a_campaign_does_not_end_while_somebody_may_still_be_found_who_was_skipped(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reopening, "AT_ONCE", 1)
+    campaign_id = await put_off(desk, 4, attempts_per_number=1, minimum_gap="0")
+    assert await desk.states(campaign_id) == {"skipped": 4}
+    async with desk.database.transaction() as session:
+        # Only the last in the list had not been skipped for this.
+        first = (await desk.contacts(campaign_id))[:3]
+        await session.execute(
+            update(DecisionRecord)
+            .where(DecisionRecord.contact_id.in_([contact.id for contact in first]))
+            .values(rule="number_may_be_called")
+        )
+    await desk.edit(campaign_id, state="running")
+    assert (await edit(desk, campaign_id, attempts_per_number="2")).reopened == 0
+    dialled = [await desk.feed(campaign_id) for _ in range(4)]
+    assert [len(calls) for calls in dialled] == [0, 0, 1, 0]
+    assert (await desk.state(campaign_id)).state is CampaignState.RUNNING
+
+
+async def test_what_one_edit_left_to_do_is_done_with_what_the_next_asks_for(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reopening, "AT_ONCE", 2)
+    campaign_id = await put_off(desk, 5)
+    await edit(desk, campaign_id, minimum_gap="5m")
+    await edit(desk, campaign_id, attempts_per_number=9)
+    assert sum([len(await desk.feed(campaign_id)) for _ in range(4)]) == 5
+
+
+async def test_the_list_of_a_paused_campaign_is_looked_through_too_and_nobody_is_called(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reopening, "AT_ONCE", 2)
+    campaign_id = await put_off(desk, 5)
+    await step(desk, campaign_id, "pause")
+    await edit(desk, campaign_id, minimum_gap="5m")
+    assert [await desk.feed(campaign_id) for _ in range(3)] == [[], [], []]
+    assert await waits(desk, campaign_id) == 5
+    assert (await desk.state(campaign_id)).reopening is None
+
+
+async def test_of_a_campaign_that_is_over_nobody_is_looked_for(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reopening, "AT_ONCE", 2)
+    campaign_id = await put_off(desk, 5)
+    await edit(desk, campaign_id, minimum_gap="5m")
+    await step(desk, campaign_id, "cancel")
+    assert (await desk.state(campaign_id)).reopening is None
+    assert await desk.states(campaign_id) == {"cancelled": 5}
 
 
 async def test_a_new_zone_is_looked_up_for_contacts_without_a_place(desk: Desk) -> None:

@@ -1,37 +1,21 @@
-"""How does a campaign come into being, and what does a change to it mean for contacts that were decided by the old
-terms?
+"""How does a campaign come into being, and how are its terms changed?
 
-A change takes effect from the next decision. Whom a rule put off or skipped for a reason that the change may have
-removed is looked at again.
+A change takes effect from the next decision; whom a rule had put off or skipped may be looked at again (`reopening`).
 """
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from voiceagents.assistants import store
-from voiceagents.campaigns import lifecycle, rules
+from voiceagents.campaigns import lifecycle, reopening
 from voiceagents.campaigns.lifecycle import CampaignProblem
-from voiceagents.campaigns.models import Campaign, Contact
-from voiceagents.campaigns.states import CampaignState, ContactState
+from voiceagents.campaigns.models import Campaign
+from voiceagents.campaigns.states import CampaignState
 from voiceagents.campaigns.terms import DEFAULT_WINDOW, Terms, of_campaign
 from voiceagents.windows import CallingWindow
-from voiceagents.zones import UnknownZone, zone_named
-
-_WINDOW = {"window", "time_zone", "holidays_of", "blackout"}
-_PUTS_OFF = {*_WINDOW, "attempts_per_day", "minimum_gap_seconds"}
-"""Columns whose change may bring the next time of a contact nearer."""
-
-_SKIPS = {
-    rules.window_is_open.__name__: _WINDOW,
-    rules.number_has_attempts_left.__name__: {"attempts_per_number"},
-    rules.campaign_has_not_expired.__name__: {"expires_at"},
-}
-"""Rules that skip a contact for good, and the columns on which they look."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +25,8 @@ class Edited:
     campaign: Campaign
     changed: list[str]
     reopened: int
-    """Contacts that are looked at again although a rule had put them off or skipped them."""
+    """Contacts that are looked at again although a rule had put them off or skipped them: of a long list those that
+    were found at once. While `campaign.reopening` is set, the engine looks for others."""
 
 
 async def create(session: AsyncSession, terms: Terms) -> Campaign:
@@ -82,9 +67,7 @@ async def edit(session: AsyncSession, campaign_id: UUID, terms: Terms, now: date
         setattr(campaign, name, columns[name])
     _require_order(campaign)
     _start_if_due(campaign, now)
-    if "time_zone" in changed:
-        await _forget_zones(session, campaign_id, before["time_zone"])
-    reopened = await _look_again(session, campaign_id, changed, now)
+    reopened = await reopening.begin(session, campaign, changed, before["time_zone"], now)
     campaign.wake_at = None
     await session.flush()
     await lifecycle.wake(session, campaign_id)
@@ -100,60 +83,3 @@ def _start_if_due(campaign: Campaign, now: datetime) -> None:
     """A scheduled campaign whose start was moved to now or before, or taken away, runs."""
     if campaign.state is CampaignState.SCHEDULED and (campaign.starts_at is None or campaign.starts_at <= now):
         campaign.state, campaign.started_at = CampaignState.RUNNING, now
-
-
-async def _forget_zones(session: AsyncSession, campaign_id: UUID, old_zone: str) -> None:
-    """Contacts without a place of their own were given the campaign's zone; they are looked up again."""
-    try:
-        fallback = zone_named(old_zone).key
-    except UnknownZone:
-        fallback = "?"
-    await session.execute(
-        update(Contact)
-        .where(
-            Contact.campaign_id == campaign_id,
-            Contact.zones.in_([fallback, "?"]),
-            Contact.state.in_([ContactState.WAITING, ContactState.CALLING]),
-        )
-        .values(zones="")
-    )
-
-
-async def _look_again(session: AsyncSession, campaign_id: UUID, changed: set[str], now: datetime) -> int:
-    """Sets back to waiting, and due now, whom a rule put off or skipped that may now decide otherwise."""
-    skipped_by = [rule for rule, columns in _SKIPS.items() if columns & changed]
-    puts_off = bool(_PUTS_OFF & changed)
-    if not skipped_by and not puts_off:
-        return 0
-    answer: Any = await session.execute(
-        _LOOK_AGAIN,
-        {
-            "campaign": campaign_id,
-            "now": now,
-            "skipped_by": skipped_by,
-            "puts_off": puts_off,
-            "words": f"looked at again: the campaign's {', '.join(sorted(changed))} changed",
-        },
-    )
-    return answer.rowcount
-
-
-_LOOK_AGAIN = text(
-    """
-    WITH decided AS (
-        SELECT contacts.id FROM contacts
-        CROSS JOIN LATERAL (
-            SELECT verdict, rule FROM decisions WHERE contact_id = contacts.id ORDER BY at DESC, id DESC LIMIT 1
-        ) AS last
-        WHERE contacts.campaign_id = :campaign
-        AND (contacts.state = 'skipped' AND last.verdict = 'skip' AND last.rule = ANY(CAST(:skipped_by AS text[]))
-            OR contacts.state = 'waiting' AND last.verdict = 'defer' AND last.rule <> 'contact_is_due'
-            AND CAST(:puts_off AS boolean))
-    ), again AS (
-        UPDATE contacts SET state = 'waiting', next_at = :now, zones = '' FROM decided
-        WHERE contacts.id = decided.id RETURNING contacts.id
-    )
-    INSERT INTO decisions (campaign_id, contact_id, at, verdict, rule, words, next_at)
-    SELECT :campaign, id, :now, 'defer', 'campaign_was_edited', :words, :now FROM again
-    """
-)

@@ -209,7 +209,7 @@ class Engine:
         """Defers `feed` for every campaign whose time has come, and returns the next such time."""
         heard, self._due = self._due, set()
         all_due, self._all_due = self._all_due, False
-        live = Campaign.state.in_([CampaignState.RUNNING, CampaignState.SCHEDULED])
+        live = Campaign.state.in_([CampaignState.RUNNING, CampaignState.SCHEDULED]) | Campaign.reopening.is_not(None)
         next_at: datetime | None = None
         try:
             async with self._database.transaction() as session:

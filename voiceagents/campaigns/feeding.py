@@ -5,7 +5,7 @@ Nobody is queued ahead: what is picked is what may start within the next moments
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID, uuid5
 
@@ -16,7 +16,7 @@ from voiceagents.calls import history
 from voiceagents.calls.metadata import outbound_room
 from voiceagents.calls.records import CallOpened
 from voiceagents.calls.states import CallState, Direction
-from voiceagents.campaigns import decisions, due, facts, places
+from voiceagents.campaigns import decisions, due, facts, places, reopening
 from voiceagents.campaigns.models import Campaign, Contact
 from voiceagents.campaigns.places import Allowance
 from voiceagents.campaigns.rules import Decision
@@ -49,13 +49,21 @@ def call_id_of(campaign_id: UUID, contact_id: UUID, attempt: int) -> UUID:
 
 
 async def feed(session: AsyncSession, campaign_id: UUID, now: datetime, defer: Deferrer) -> Fed:
-    """Feeds one campaign.
+    """Feeds one campaign, and goes on looking for contacts that a change of its terms concerns.
 
     The locks it takes are held in one order by everybody: campaign, trunk, installation.
     """
     campaign = await session.get(Campaign, campaign_id, with_for_update={"key_share": True})
-    if campaign is None or not _started(campaign, now):
-        return Fed(again_at=campaign.starts_at if campaign and campaign.state is CampaignState.SCHEDULED else None)
+    if campaign is None:
+        return Fed()
+    await reopening.go_on(session, campaign, now)
+    fed = await _feed(session, campaign, now, defer)
+    return fed if campaign.reopening is None else replace(fed, again_at=now)
+
+
+async def _feed(session: AsyncSession, campaign: Campaign, now: datetime, defer: Deferrer) -> Fed:
+    if not _started(campaign, now):
+        return Fed(again_at=campaign.starts_at if campaign.state is CampaignState.SCHEDULED else None)
     if campaign.expires_at is not None and campaign.expires_at <= now:
         return await _expire(session, campaign, now)
     zones = await due.zones(session, campaign, now)
@@ -195,6 +203,8 @@ def _opened(campaign: Campaign, contact: Contact, call_id: UUID, now: datetime) 
 
 
 async def _complete(session: AsyncSession, campaign: Campaign, now: datetime) -> Fed:
+    if campaign.reopening is not None:
+        return Fed()  # somebody may still be found who was skipped by the old terms
     await session.flush()
     await session.execute(
         update(Campaign)

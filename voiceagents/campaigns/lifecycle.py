@@ -196,7 +196,7 @@ async def cancel(session: AsyncSession, campaign_id: UUID, now: datetime, *, han
     Returns the calls that go on; with `hang_up` whoever called must end them (their rooms).
     """
     campaign = await locked(session, campaign_id, "cancelled")
-    campaign.state, campaign.finished_at = CampaignState.CANCELLED, now
+    campaign.state, campaign.finished_at, campaign.reopening = CampaignState.CANCELLED, now, None
     await session.execute(
         update(Contact)
         .where(Contact.campaign_id == campaign.id, Contact.state == ContactState.WAITING)
@@ -234,7 +234,7 @@ async def _withdraw(session: AsyncSession, calls: Sequence[Call], now: datetime)
 async def archive(session: AsyncSession, campaign_id: UUID) -> Campaign:
     """Out of sight; the history stays."""
     campaign = await locked(session, campaign_id, "archived")
-    campaign.state = CampaignState.ARCHIVED
+    campaign.state, campaign.reopening = CampaignState.ARCHIVED, None
     return campaign
 
 

@@ -241,6 +241,8 @@ def edit(
     _show_terms(edited.campaign)
     if edited.reopened:
         typer.echo(f"{edited.reopened} contacts that were put off or skipped are looked at again.")
+    if edited.campaign.reopening:
+        typer.echo("The engine looks through the rest of the list for others.")
 
 
 def _given(**values: object) -> "Terms":
