@@ -4,13 +4,14 @@ A wrong or missing value ends the process with a sentence that names the variabl
 traceback.
 """
 
+import json
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SecretStr, StringConstraints, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from voiceagents.phone import is_e164
 
@@ -57,6 +58,16 @@ class Settings(BaseSettings):
     openai_tts_model: str = "gpt-4o-mini-tts"
     openai_tts_voice: str = "alloy"
 
+    # Assistants that are kept elsewhere
+    supabase_url: Url | None = None
+    supabase_service_role_key: SecretStr | None = None
+    supabase_mapping: Annotated[dict[str, Any], NoDecode] = Field(
+        default_factory=dict[str, Any], description="JSON: tables and columns that differ from sass-livekit's."
+    )
+    resolver_cache_seconds: float = Field(
+        default=60, ge=0, le=86400, description="How long what Supabase said about an assistant or a number holds."
+    )
+
     # Calls
     force_first_message: bool = True
     ringing_timeout: float = Field(default=30, ge=1, le=80, description="Seconds a phone rings before we give up.")
@@ -96,6 +107,14 @@ class Settings(BaseSettings):
     def _level_in_capitals(cls, value: object) -> object:
         return value.upper() if isinstance(value, str) else value
 
+    @field_validator("supabase_mapping", mode="before")
+    @classmethod
+    def _mapping_is_json(cls, value: object) -> object:
+        try:
+            return json.loads(value) if isinstance(value, str) else value
+        except json.JSONDecodeError as error:
+            raise ValueError(f"this is broken JSON: {error}") from None
+
     @field_validator("sip_trunk_id")
     @classmethod
     def _trunk_looks_right(cls, value: str | None) -> str | None:
@@ -104,6 +123,15 @@ class Settings(BaseSettings):
                 "this is a telephone number; a trunk id looks like ST_AbCdEf123 (`lk sip outbound list` shows it)"
             )
         return value
+
+    @model_validator(mode="after")
+    def _supabase_is_whole(self) -> Self:
+        if (self.supabase_url is None) != (self.supabase_service_role_key is None):
+            raise ValueError(
+                "SUPABASE_URL and SUPABASE_SERVICE_ROLE_KEY belong together: set both (Supabase's project settings, "
+                "API), or neither"
+            )
+        return self
 
     @property
     def offline_speech(self) -> bool:

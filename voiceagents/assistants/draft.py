@@ -4,10 +4,24 @@ checked, and kept as the table and its versions keep it.
 Turn settings have the names of livekit-agents' `TurnHandlingOptions` and of its voice activity detection.
 """
 
+import re
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from voiceagents.phone import InvalidPhoneNumber, normalize
+from voiceagents.windows import CallingWindow
+from voiceagents.zones import zone_named
 
 LONGEST_PROMPT = 50_000
 """Characters of a prompt at most: more fits into no model's memory of a phone call."""
@@ -16,19 +30,46 @@ BACKGROUND_SOUNDS = ("office-ambience", "city-ambience", "forest-ambience", "cro
 """What may be heard behind the voice: sounds that livekit-agents brings along (`BuiltinAudioClip`)."""
 
 
+class AssistantProblem(Exception):
+    """What was asked cannot be done to this assistant or number.
+
+    The message says why and how to mend it.
+    """
+
+
+class DraftProblem(AssistantProblem):
+    """A draft is not sound.
+
+    The message has a line for each value that is not.
+    """
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 _Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2_000)]
 _Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+_SIP_ADDRESS = re.compile(r"sips?:[^\s@<>]+@[^\s@<>]+", re.IGNORECASE)
+_TOOL = re.compile(r"[a-z][a-z0-9_]{0,63}")
+
+
+def _transfer_number(value: str) -> str:
+    if _SIP_ADDRESS.fullmatch(value):
+        return value
+    try:
+        return normalize(value)
+    except InvalidPhoneNumber:
+        raise ValueError(
+            "this is no number that can be dialled; write it in E.164 (+12025550143), or as sip:desk@pbx.example.com"
+        ) from None
 
 
 class TransferTarget(_Part):
     """Somebody a call may be handed to."""
 
     name: _Name
-    number: _Name
+    number: Annotated[_Name, AfterValidator(_transfer_number)]
     """E.164, or a SIP address (`sip:desk@pbx.example.com`)."""
 
     description: _Words = ""
@@ -85,6 +126,40 @@ class AfterHours(_Part):
     message: _Words = ""
 
 
+def _turn(value: object) -> object:
+    return Turn.model_validate(value).stored()
+
+
+def _sound(value: object) -> object:
+    if isinstance(value, str):
+        word = value.strip().lower().replace("_", "-").replace(" ", "-")
+        if word in ("", "none", "off"):
+            return None
+        if word not in BACKGROUND_SOUNDS:
+            raise ValueError(f'"{value}" is no background sound; there are {", ".join(BACKGROUND_SOUNDS)}')
+        return word
+    return value
+
+
+def _tools(value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    for name in value:
+        if not _TOOL.fullmatch(name):
+            raise ValueError(f'"{name}" is not a tool\'s name: small letters, digits and _, such as book_appointment')
+    return value
+
+
+def _week(value: object) -> object:
+    return None if value is None else CallingWindow.parse(value).to_json()
+
+
+def _zone(value: object) -> object:
+    return (zone_named(value).key if value.strip() else None) if isinstance(value, str) else value
+
+
+def _after_hours(value: object) -> object:
+    return None if value is None else AfterHours.model_validate(value).model_dump()
+
+
 class AssistantDraft(BaseModel):
     """An assistant as somebody wrote it down.
 
@@ -102,7 +177,7 @@ class AssistantDraft(BaseModel):
     stt_model: _Name | None = None
     voice: _Name | None = None
     temperature: float | None = Field(default=None, ge=0, le=2)
-    turn: dict[str, Any] = Field(default_factory=dict[str, Any])
+    turn: Annotated[dict[str, Any], BeforeValidator(_turn)] = Field(default_factory=dict[str, Any])
     max_call_duration: int | None = Field(default=None, ge=10, le=14400)
     """Seconds, as MAX_CALL_DURATION."""
 
@@ -112,7 +187,7 @@ class AssistantDraft(BaseModel):
     silence_hang_up_after: float | None = Field(default=None, ge=1, le=600)
     """Seconds of silence after that question until we say goodbye."""
 
-    background_sound: str | None = None
+    background_sound: Annotated[str | None, BeforeValidator(_sound)] = None
     record: bool = False
     consent_line: _Words = ""
     """Said before anything is recorded."""
@@ -120,29 +195,35 @@ class AssistantDraft(BaseModel):
     end_call_message: _Words = ""
     """The last sentence when we end the call."""
 
-    tools: dict[str, dict[str, Any]] = Field(default_factory=dict[str, dict[str, Any]])
+    tools: Annotated[dict[str, dict[str, Any]], AfterValidator(_tools)] = Field(
+        default_factory=dict[str, dict[str, Any]]
+    )
     """Name of a tool → its options."""
 
     calendar_id: _Name | None = None
     transfer_targets: tuple[TransferTarget, ...] = ()
-    business_hours: dict[str, Any] | None = None
+    business_hours: Annotated[dict[str, Any] | None, BeforeValidator(_week)] = None
     """A week as calling windows are written: `{"mon": [["09:00", "17:00"]]}`; None: always open."""
 
-    time_zone: str | None = None
+    time_zone: Annotated[str | None, BeforeValidator(_zone)] = None
     """IANA name of the zone that business hours are in."""
 
-    after_hours: dict[str, Any] | None = None
+    after_hours: Annotated[dict[str, Any] | None, BeforeValidator(_after_hours)] = None
+    """See `AfterHours`; None: `answer`."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.business_hours is not None and self.time_zone is None:
+            raise ValueError("business hours need a time_zone, such as America/New_York")
+        if self.after_hours is not None and self.after_hours["mode"] == "close" and not self.after_hours["message"]:
+            raise ValueError('after_hours "close" needs the message that the caller hears')
+        if len({target.name.casefold() for target in self.transfer_targets}) < len(self.transfer_targets):
+            raise ValueError("two transfer targets have the same name; the model could not tell them apart")
+        return self
 
 
 FIELDS: tuple[str, ...] = tuple(AssistantDraft.model_fields)
 """Names of everything that may be set, which are the table's columns too."""
-
-
-class DraftProblem(ValueError):
-    """A draft is not sound.
-
-    The message has a line for each value that is not.
-    """
 
 
 def read(values: Mapping[str, Any]) -> AssistantDraft:
@@ -160,4 +241,5 @@ def read(values: Mapping[str, Any]) -> AssistantDraft:
 def _lines(error: ValidationError) -> Iterable[str]:
     for problem in error.errors(include_input=False, include_url=False):
         place = ".".join(str(part) for part in problem["loc"])
-        yield f"{place}: {problem['msg'].removeprefix('Value error, ')}"
+        said = problem["msg"].removeprefix("Value error, ")
+        yield f"{place}: {said}" if place else said

@@ -1,139 +1,202 @@
 """Who answers this call? An ordered chain of sources; the first that knows decides, and a call is always answered by
 somebody.
 
-Sources, in order: the agent named in the job's metadata, the assistant named in the room's metadata, the assistant of
-the dialled number, and minimal defaults that promise nothing.
+In order: the assistant that the job's metadata names, the one that the room's metadata names, the assistant of the
+dialled number, and minimal defaults that promise nothing. Each is looked up in our database, then in Supabase where
+that is configured. A source that fails is logged and the next one tried; within `PATIENCE` there is an answer.
 """
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Protocol
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from voiceagents.assistants.draft import FIELDS, TransferTarget
+from voiceagents.assistants import dialled
+from voiceagents.assistants.memory import Memory
 from voiceagents.assistants.models import Assistant, Number
+from voiceagents.assistants.resolved import MINIMAL as MINIMAL
+from voiceagents.assistants.resolved import OUT_OF_SERVICE as OUT_OF_SERVICE
+from voiceagents.assistants.resolved import Resolved as Resolved
+from voiceagents.assistants.resolved import from_row
 
 log = logging.getLogger("voiceagents.resolver")
 
-_DEFAULT_PROMPT = """
-You answer a phone call politely and briefly, one or two short sentences a turn. You know nothing about the business that was called, you have no
-tools and no calendar: promise nothing. Ask how you can help, say honestly what you cannot do, and suggest to call again later.
-""".strip()
-_OUT_OF_SERVICE_PROMPT = """
-You answer a number that is not in service. Say so in one sentence, and say goodbye. Do nothing else.
-""".strip()
+PATIENCE = 0.9
+"""Seconds after which the caller is answered, by whoever is known by then: nobody hears a second of silence for it."""
+
+_DATABASE_PATIENCE = 0.5
+"""Of these, seconds for our database, when another source waits behind it."""
+
+_LONGEST_ID = 200
+
+
+class By(StrEnum):
+    """What an assistant is asked for by."""
+
+    ID = "id"
+    NUMBER = "number"
 
 
 @dataclass(frozen=True)
-class Resolved:
-    """An assistant as a call uses it, and where it came from.
+class Wanted:
+    """One thing to look up: an assistant's id, or a number as it was dialled."""
 
-    What each choice means, and its unit, stands in `draft.AssistantDraft`; None leaves it to the settings.
-    """
+    by: By
+    value: str
+    named_by: str | None = None
+    """Where an id came from."""
 
-    id: str | None
+
+Answers = Mapping[Wanted, Resolved | None]
+Ask = Callable[[Callable[[AsyncSession], Awaitable[Answers]]], Awaitable[Answers]]
+"""Runs a question in a short transaction of our database."""
+
+
+LookUp = Callable[[Sequence[Wanted]], Awaitable[Answers]]
+
+
+class Source(Protocol):
+    """Another place that knows assistants and numbers."""
+
     name: str
-    prompt: str
-    first_message: str
-    source: str
-    language: str = "en"
-    llm_model: str | None = None
-    voice: str | None = None
-    temperature: float | None = None
-    stt_model: str | None = None
-    turn: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    max_call_duration: int | None = None
-    silence_ask_after: float | None = None
-    silence_hang_up_after: float | None = None
-    background_sound: str | None = None
-    record: bool = False
-    consent_line: str = ""
-    end_call_message: str = ""
-    tools: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
-    calendar_id: str | None = None
-    transfer_targets: tuple[TransferTarget, ...] = ()
-    business_hours: Mapping[str, Any] | None = None
-    time_zone: str | None = None
-    after_hours: Mapping[str, Any] | None = None
-    version: int | None = None
-    """Of the assistant's versions the one that this is; None where it has none that we know."""
+
+    async def look_up(self, wanted: Sequence[Wanted]) -> Answers:
+        """What it knows of each; raises when it cannot say."""
+        ...
 
 
-MINIMAL = Resolved(
-    id=None,
-    name="minimal defaults",
-    prompt=_DEFAULT_PROMPT,
-    first_message="Hello, thank you for calling. How can I help you?",
-    source="resolver.defaults",
-)
-"""Answers when we could not find out who should: the database is away, or the named assistant is gone."""
+class Resolver:
+    """The chain, with what its sources said before. One for all calls of a process, from any thread."""
 
-OUT_OF_SERVICE = Resolved(
-    id=None,
-    name="not in service",
-    prompt=_OUT_OF_SERVICE_PROMPT,
-    first_message="Sorry, this number is not in service. Goodbye.",
-    source="resolver.defaults",
-)
-"""Answers a number that, as the database says for certain, belongs to nobody."""
+    def __init__(self, further: Source | None = None, *, cache_seconds: float = 60.0) -> None:
+        """A chain of our database and, after it, `further`, whose answers hold for `cache_seconds`."""
+        self._further = further
+        self._cache_seconds = cache_seconds
+        self._said: Memory[Resolved | None] = Memory()
 
+    async def inbound(
+        self, ask: Ask, *, job_assistant_id: str | None, room_assistant_id: str | None, did: str | None
+    ) -> Resolved:
+        """The assistant for an inbound call; never raises.
 
-async def resolve_inbound(
-    ask: "Callable[[Callable[[AsyncSession], Awaitable[Resolved | None]]], Awaitable[Resolved | None]]",
-    *,
-    job_assistant_id: str | None,
-    room_assistant_id: str | None,
-    did: str | None,
-) -> Resolved:
-    """The assistant for an inbound call; never raises.
+        Args:
+            ask: the way to our database.
+            job_assistant_id: `agentId` of the job's metadata.
+            room_assistant_id: `assistantId` of the room's metadata.
+            did: the dialled number, in any spelling; the caller's number is never asked for.
+        """
+        named = [("job.metadata", job_assistant_id), ("room.metadata", room_assistant_id)]
+        wanted = [Wanted(By.ID, value, source) for source, value in named if value]
+        if did and dialled.ending(did):
+            wanted.append(Wanted(By.NUMBER, did))
+        deadline = time.monotonic() + PATIENCE
+        certain = True
+        answers: list[Answers] = []
+        for name, look_up, patience in self._sources(ask):
+            missing = self._undecided(wanted, answers)
+            if not missing:
+                break
+            seconds = max(0.05, min(patience, deadline - time.monotonic()))
+            said, sure = await self._said_by(name, look_up, missing, seconds)
+            answers.append(said)
+            certain &= sure
+        for one in wanted:
+            if found := next((said[one] for said in answers if said.get(one)), None):
+                return replace(found, source=one.named_by or found.resolver)
+        for one in wanted:
+            log.warning("RESOLVER_EMPTY | source=%s | nobody found", one.named_by or "number")
+        unowned = certain and did and not (job_assistant_id or room_assistant_id)
+        return OUT_OF_SERVICE if unowned else MINIMAL
 
-    `ask` runs a question in a short transaction.
-    """
-    known_for_certain = True
-    for source, identifier, question in (
-        ("job.metadata", job_assistant_id, by_id),
-        ("room.metadata", room_assistant_id, by_id),
-        ("resolver.database", did, by_number),
-    ):
-        if not identifier:
-            continue
+    def _sources(self, ask: Ask) -> Iterable[tuple[str, LookUp, float]]:
+        """What is asked, in order, and how many seconds it has at most."""
+
+        async def database(wanted: Sequence[Wanted]) -> Answers:
+            return await ask(lambda session: _in_database(session, wanted))
+
+        yield "resolver.database", database, PATIENCE if self._further is None else _DATABASE_PATIENCE
+        if self._further is not None:
+            yield self._further.name, self._further.look_up, PATIENCE
+
+    @staticmethod
+    def _undecided(wanted: Sequence[Wanted], answers: Sequence[Answers]) -> list[Wanted]:
+        """What is still to be asked for: nothing after the first that somebody knows."""
+        found = {one for said in answers for one, assistant in said.items() if assistant is not None}
+        first = next((place for place, one in enumerate(wanted) if one in found), len(wanted))
+        return list(wanted[:first])
+
+    async def _said_by(
+        self,
+        name: str,
+        look_up: LookUp,
+        wanted: Sequence[Wanted],
+        seconds: float,
+    ) -> tuple[Answers, bool]:
+        """What a source says, fresh or remembered, and whether that is certain."""
+        remembered: dict[Wanted, Resolved | None] = {}
+        if name != "resolver.database":  # our own is near, and a change there counts for the next call
+            for one in wanted:
+                if kept := self._said.recall((name, one.by, one.value), self._cache_seconds):
+                    remembered[one] = kept.value
+        unknown = [one for one in self._undecided(wanted, [remembered]) if one not in remembered]
+        if not unknown:
+            return remembered, True
         try:
-            found = await ask(_bound(question, identifier, source))
+            async with asyncio.timeout(seconds):
+                said = await look_up(unknown)
         except Exception as error:  # noqa: BLE001  a source that fails, however it fails, must not keep the call from being answered
-            log.warning("RESOLVER_FAILED | source=%s | cause=%s", source, error)
-            known_for_certain = False
-            continue
-        if found is not None:
-            return found
-        log.warning("RESOLVER_EMPTY | source=%s | nothing found, trying the next source", source)
-    unowned = known_for_certain and did and not job_assistant_id and not room_assistant_id
-    return OUT_OF_SERVICE if unowned else MINIMAL
+            late = f"no answer within {seconds:.1f} s" if isinstance(error, TimeoutError) else type(error).__name__
+            log.warning("RESOLVER_FAILED | source=%s | cause=%s", name, str(error) or late)
+            return {**self._last_words(name, unknown), **remembered}, False
+        for one, assistant in said.items():
+            self._said.keep((name, one.by, one.value), assistant)
+        return {**said, **remembered}, True
+
+    def _last_words(self, name: str, wanted: Sequence[Wanted]) -> Answers:
+        """What a source that fails now said when it last answered."""
+        said: dict[Wanted, Resolved | None] = {}
+        for one in wanted:
+            if (kept := self._said.recall((name, one.by, one.value))) and kept.value is not None:
+                said[one] = kept.value
+                known = kept.value.id
+                log.warning("RESOLVER_REMEMBERED | source=%s | assistant=%s | from %.0f s ago", name, known, kept.age)
+        return said
 
 
 async def by_id(session: AsyncSession, assistant_id: str, source: str = "job.metadata") -> Resolved | None:
-    """The assistant with this id."""
+    """The assistant with this id in our database."""
+    if "\x00" in assistant_id or len(assistant_id) > _LONGEST_ID:
+        return None
     found = await session.get(Assistant, assistant_id)
-    return _resolved(found, source) if found else None
+    return from_row(found, source) if found else None
 
 
 async def by_number(session: AsyncSession, number: str, source: str = "resolver.database") -> Resolved | None:
-    """The assistant that answers this number (E.164)."""
-    found = await session.scalar(
-        select(Assistant).join(Number, Number.assistant_id == Assistant.id).where(Number.e164 == number)
-    )
-    return _resolved(found, source) if found else None
+    """The assistant in our database that answers this number, in whichever spelling it was dialled."""
+    query = select(Assistant).join(Number, Number.assistant_id == Assistant.id)
+    if e164 := dialled.international(number):
+        found = await session.scalar(query.where(Number.e164 == e164))
+        if found is not None or "+" in number:
+            return from_row(found, source) if found else None
+    if not (end := dialled.ending(number)):
+        return None
+    ours = await session.scalars(select(Number.e164).where(Number.e164.endswith(end, autoescape=True)).limit(20))
+    if meant := dialled.meant(number, ours):
+        found = await session.scalar(query.where(Number.e164 == meant))
+        return from_row(found, source) if found else None
+    return None
 
 
-def _bound(
-    question: Callable[[AsyncSession, str, str], Awaitable[Resolved | None]], identifier: str, source: str
-) -> Callable[[AsyncSession], Awaitable[Resolved | None]]:
-    return lambda session: question(session, identifier, source)
-
-
-def _resolved(row: Assistant, source: str) -> Resolved:
-    values = {name: getattr(row, name) for name in (*FIELDS, "version")}
-    targets = tuple(TransferTarget.model_validate(target) for target in row.transfer_targets)
-    return Resolved(**values | {"source": source, "transfer_targets": targets})
+async def _in_database(session: AsyncSession, wanted: Sequence[Wanted]) -> Answers:
+    said: dict[Wanted, Resolved | None] = {}
+    for one in wanted:
+        said[one] = await (by_id if one.by is By.ID else by_number)(session, one.value)
+        if said[one] is not None:
+            break  # what stands behind it is not asked for
+    return said

@@ -15,15 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from voiceagents.assistants.draft import FIELDS, read
 from voiceagents.assistants.draft import AssistantDraft as AssistantDraft
+from voiceagents.assistants.draft import AssistantProblem as AssistantProblem
 from voiceagents.assistants.models import Assistant, AssistantVersion, Number
 from voiceagents.phone import is_e164
-
-
-class AssistantProblem(Exception):
-    """What was asked cannot be done to this assistant or number.
-
-    The message says why and how to mend it.
-    """
 
 
 class AssistantChanged(AssistantProblem):

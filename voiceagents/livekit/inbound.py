@@ -12,8 +12,9 @@ from livekit import rtc
 from livekit.agents import Agent
 
 from voiceagents import logs
+from voiceagents.assistants import sources
 from voiceagents.assistants.prompts import with_campaign_context
-from voiceagents.assistants.resolver import OUT_OF_SERVICE, Resolved, resolve_inbound
+from voiceagents.assistants.resolver import OUT_OF_SERVICE, Resolved
 from voiceagents.calls import history
 from voiceagents.calls.metadata import JobMetadata, RoomContext, did_in_room, is_outbound_room
 from voiceagents.calls.outcomes import Ending
@@ -61,14 +62,15 @@ async def run(job: Job, metadata: JobMetadata, context: RoomContext) -> None:
             return
         call = sip.InboundCall.of(caller.attributes)
         did = call.did or sip.with_plus(did_in_room(job.room_name))
-        assistant = await resolve_inbound(
+        assistant = await sources.resolver(job.worker.settings).inbound(
             lambda question: job.worker.recorder.ask(question, seconds=1.0, after_writes=False),
             job_assistant_id=metadata.agent_id,
             room_assistant_id=context.assistant_id,
-            did=did,
+            # A carrier's own spelling of the number ("020 7946 0123") is read as well.
+            did=did or caller.attributes.get("sip.trunkPhoneNumber"),
         )
         log.info(
-            "%s", logs.event("ASSISTANT_ID", value=assistant.id, source=assistant.source, resolver=assistant.source)
+            "%s", logs.event("ASSISTANT_ID", value=assistant.id, source=assistant.source, resolver=assistant.resolver)
         )
         opened = await _open(
             job,
@@ -83,6 +85,7 @@ async def run(job: Job, metadata: JobMetadata, context: RoomContext) -> None:
                 trunk_id=caller.attributes.get("sip.trunkID"),
                 assistant_id=assistant.id,
                 assistant_name=assistant.name,
+                assistant_version=assistant.version,
                 campaign_id=metadata.campaign_id or context.campaign_id,
                 contact_name=context.contact_name or None,
                 worker_id=job.worker.worker_id,
