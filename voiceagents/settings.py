@@ -72,6 +72,7 @@ class Settings(BaseSettings):
     force_first_message: bool = True
     ringing_timeout: float = Field(default=30, ge=1, le=80, description="Seconds a phone rings before we give up.")
     max_call_duration: float = Field(default=1800, ge=10, le=14400, description="Seconds, ringing included.")
+    prepare_opening: bool = Field(default=True, description="Make the first words while the phone rings.")
     greeting_delay: float = Field(default=2.5, ge=0.5, le=10, description="Seconds of silence before we greet first.")
 
     # Worker
