@@ -20,10 +20,11 @@ from voiceagents.calls import models as calls
 from voiceagents.campaigns import models as campaigns
 from voiceagents.db import Base, Database, DatabaseTooNew, DatabaseUnavailable, psycopg_url
 from voiceagents.web import models as web
+from voiceagents.webhooks import models as webhooks
 
 pytestmark = pytest.mark.stack
 
-MODELS = (assistants, calendars, calls, campaigns, web)
+MODELS = (assistants, calendars, calls, campaigns, web, webhooks)
 _CATALOG: dict[str, LiteralString] = {
     "columns": """
         SELECT table_name, column_name, data_type, character_maximum_length, is_nullable, column_default

@@ -6,9 +6,9 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Enum, ForeignKey, Index, UniqueConstraint, func
+from sqlalchemy import Computed, Enum, ForeignKey, Index, UniqueConstraint, func
 from sqlalchemy import text as sql
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
 from voiceagents.calls.states import (
@@ -33,6 +33,7 @@ def _word(kind: type[StrEnum], name: str) -> Enum:
     return Enum(kind, name=name, native_enum=False, create_constraint=True, length=32, values_callable=_words)
 
 
+_NEWEST_FIRST = (sql("created_at DESC"), sql("id DESC"))
 _UNDERWAY = sql("state IN ('dialing', 'ringing', 'answered')")
 
 
@@ -60,6 +61,12 @@ class Call(Base):
         Index("ix_calls_unsettled", "ended_at", postgresql_where=sql("state = 'ended' AND settled_at IS NULL")),
         Index("ix_calls_dialed_number", "to_number", "dialing_at", postgresql_where=sql("dialing_at IS NOT NULL")),
         Index("ix_calls_campaign_ended", "campaign_id", "ended_at"),
+        # What people list, the newest first: all above, of a campaign, an outcome, both, an assistant, inbound.
+        Index("ix_calls_campaign_listed", "campaign_id", *_NEWEST_FIRST),
+        Index("ix_calls_outcome_listed", "outcome", *_NEWEST_FIRST),
+        Index("ix_calls_campaign_outcome_listed", "campaign_id", "outcome", *_NEWEST_FIRST),
+        Index("ix_calls_assistant_listed", "assistant_id", *_NEWEST_FIRST),
+        Index("ix_calls_inbound_listed", *_NEWEST_FIRST, postgresql_where=sql("direction = 'inbound'")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -117,7 +124,7 @@ class Turn(Base):
     """
 
     __tablename__ = "turns"
-    __table_args__ = (UniqueConstraint("call_id", "item_id"),)
+    __table_args__ = (UniqueConstraint("call_id", "item_id"), Index("ix_turns_words", "words", postgresql_using="gin"))
 
     id: Mapped[int] = mapped_column(primary_key=True)
     call_id: Mapped[UUID] = mapped_column(ForeignKey("calls.id", ondelete="CASCADE"))
@@ -129,6 +136,11 @@ class Turn(Base):
     interrupted: Mapped[bool] = mapped_column(default=False, server_default=sql("false"))
     # Seconds, by step: transcription_delay, end_of_turn_delay, llm_ttft, tts_ttfb, e2e_latency.
     latencies: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=sql("'{}'"))
+    # To search for. Calls are held in many languages, so words stay as they are.
+    words: Mapped[str] = mapped_column(
+        TSVECTOR, Computed("to_tsvector('simple'::regconfig, \"left\"((text)::text, 100000))", persisted=True),
+        nullable=True, deferred=True,
+    )  # fmt: skip
 
 
 class CallEvent(Base):

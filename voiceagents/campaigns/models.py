@@ -22,7 +22,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from voiceagents.assistants.models import Assistant
-from voiceagents.campaigns.states import CampaignState, ContactState, Scarce, Verdict
+from voiceagents.campaigns.states import CampaignState, ContactState, ImportState, Scarce, Verdict
 from voiceagents.db import Base
 
 
@@ -115,7 +115,7 @@ class Contact(Base):
         Index(
             "ix_contacts_due", "campaign_id", "zones", "next_at", "position", postgresql_where=sql("state = 'waiting'")
         ),
-        Index("ix_contacts_state", "campaign_id", "state"),
+        Index("ix_contacts_state", "campaign_id", "state", "position"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4, server_default=sql("gen_random_uuid()"))
@@ -143,10 +143,13 @@ class DecisionRecord(Base):
     """Why a contact was dialled, put off, skipped or finished: the rule, what it looked at, when, and when next."""
 
     __tablename__ = "decisions"
-    __table_args__ = (Index("ix_decisions_contact", "contact_id", "at"),)
+    __table_args__ = (
+        Index("ix_decisions_contact", "contact_id", "at"),
+        Index("ix_decisions_campaign", "campaign_id", "id"),
+    )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
-    campaign_id: Mapped[UUID] = mapped_column(ForeignKey("campaigns.id", ondelete="CASCADE"), index=True)
+    campaign_id: Mapped[UUID] = mapped_column(ForeignKey("campaigns.id", ondelete="CASCADE"))
     contact_id: Mapped[UUID | None] = mapped_column(ForeignKey("contacts.id", ondelete="CASCADE"))
     call_id: Mapped[UUID | None]
     at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -155,6 +158,26 @@ class DecisionRecord(Base):
     words: Mapped[str]
     inputs: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=sql("'{}'"))
     next_at: Mapped[datetime | None]
+
+
+class ContactImport(Base):
+    """A file of contacts on its way into a campaign, and what became of it.
+
+    `seen_at` is when its program last said that it lives; one that fell silent was interrupted, and may be repeated.
+    """
+
+    __tablename__ = "contact_imports"
+    __table_args__ = (Index("ix_contact_imports_campaign", "campaign_id", "created_at"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    campaign_id: Mapped[UUID] = mapped_column(ForeignKey("campaigns.id", ondelete="CASCADE"))
+    file_name: Mapped[str] = mapped_column(server_default="")
+    state: Mapped[ImportState] = mapped_column(_word(ImportState, "state"), server_default="running")
+    report: Mapped[dict[str, Any]] = mapped_column(server_default=sql("'{}'"))
+    problem: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    finished_at: Mapped[datetime | None]
 
 
 class DoNotCall(Base):

@@ -30,6 +30,15 @@ class ContactState(StrEnum):
     """The campaign was cancelled before the contact was done."""
 
 
+class ImportState(StrEnum):
+    """running → finished, or stopped with what is wrong, or cancelled by a person."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    STOPPED = "stopped"
+    CANCELLED = "cancelled"
+
+
 class Verdict(StrEnum):
     """What a decision says."""
 

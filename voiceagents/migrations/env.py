@@ -16,9 +16,10 @@ from voiceagents.campaigns import models as campaigns
 from voiceagents.db import Base, psycopg_url
 from voiceagents.schema import is_ours
 from voiceagents.web import models as web
+from voiceagents.webhooks import models as webhooks
 
 # A table is known once its module is imported: a module missing here would be a table to drop.
-MODELS = (assistants, calendars, calls, campaigns, web)
+MODELS = (assistants, calendars, calls, campaigns, web, webhooks)
 
 
 def _run(connection: Connection) -> None:
