@@ -76,7 +76,7 @@ def web_settings(url: str, **others: Any) -> Settings:
 @pytest_asyncio.fixture
 async def site(database: Database) -> Site:
     """The application with an owner, on a database of its own."""
-    app = create_app(web_settings(database.url), database)
+    app = create_app(web_settings(database.url), database, with_pages=False)
     token = await accounts.first_owner_link(database)
     assert token is not None
     owner = await accounts.accept(database, app.state.passwords, token, email=EMAIL, name="Olga", password=PASSWORD)

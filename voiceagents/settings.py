@@ -89,6 +89,9 @@ class Settings(BaseSettings):
     web_host: str = Field(default="127.0.0.1", description="Where the web application listens; 0.0.0.0: everywhere.")
     web_port: int = Field(default=8000, ge=0, le=65535, description="Its port; 0: any free port.")
     web_url: HttpUrl | None = Field(default=None, description="Its address as browsers see it, behind a proxy.")
+    web_trusted_proxies: str = Field(
+        default="127.0.0.1", description="Proxies that may say whom they speak for (X-Forwarded-For, -Proto)."
+    )
 
     # Storage and logs
     database_url: SecretStr | None = None

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from voiceagents.cli import assistants, call, campaign, dnc, history, lab, limits, running
+from voiceagents.cli import assistants, call, campaign, dnc, history, lab, limits, running, web
 from voiceagents.cli.problems import Commands
 
 app = typer.Typer(
@@ -87,6 +87,7 @@ def engine() -> None:
 
 app.command()(running.up)
 app.command()(running.down)
+app.command()(web.web)
 app.command()(call.call)
 app.add_typer(campaign.app, name="campaign")
 app.add_typer(dnc.app, name="dnc")

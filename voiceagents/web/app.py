@@ -25,13 +25,14 @@ PAGES = Path(__file__).parent / "pages" / "__init__.py"
 _CONNECTIONS = 8
 
 
-def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
+def create_app(settings: Settings, database: Database | None = None, *, with_pages: bool = True) -> FastAPI:
     """The application.
 
     Args:
         settings: the environment.
         database: an open one, its tables fit for the code, which stays open afterwards; None: the one that the
             settings name is opened when the application starts, and closed when it ends.
+        with_pages: False for the API alone.
     """
 
     @asynccontextmanager
@@ -63,7 +64,7 @@ def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
     app.add_middleware(Security, policy=content_security_policy(settings.livekit_url), hosts=known_hosts(settings))
     if STATIC.is_dir():
         app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    if PAGES.is_file():
+    if with_pages and PAGES.is_file():
         from voiceagents.web import pages
 
         pages.include(app)
