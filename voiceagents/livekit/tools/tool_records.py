@@ -1,0 +1,100 @@
+"""How does the use of a tool get into the history? Whatever tool it is, from what the session says of it: when it
+began, with which arguments, when it ended, and what it answered or what went wrong."""
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, cast
+from uuid import UUID
+
+from livekit.agents import AgentSession
+from livekit.agents.llm import FunctionCall
+from livekit.agents.voice.events import ToolCallEnded, ToolCallStarted, ToolExecutionUpdatedEvent
+
+from voiceagents.calls.records import Fact, ToolUsed
+from voiceagents.calls.states import ToolStatus
+from voiceagents.livekit.tools.masking import HIDDEN, masked
+
+log = logging.getLogger("voiceagents.tools")
+
+_LONGEST_RESULT = 4000
+
+
+@dataclass(frozen=True)
+class _Begun:
+    call: FunctionCall
+    at: datetime
+
+
+class ToolRecords:
+    """Writes down the tools of one session.
+
+    Args:
+        secrets: values that must not be kept.
+        unkept: tools whose answers are not kept at all.
+    """
+
+    def __init__(
+        self,
+        call_id: UUID,
+        write: Callable[[Fact], None],
+        *,
+        secrets: frozenset[str] = frozenset(),
+        unkept: frozenset[str] = frozenset(),
+    ) -> None:
+        self._call_id = call_id
+        self._write = write
+        self._secrets = secrets
+        self._unkept = unkept
+        self._begun: dict[str, _Begun] = {}
+
+    def follow(self, session: AgentSession[Any]) -> None:
+        """From now on."""
+        session.on("tool_execution_updated", self._on_update)  # pyright: ignore[reportUnknownMemberType]
+
+    def _on_update(self, event: ToolExecutionUpdatedEvent) -> None:
+        at = datetime.fromtimestamp(event.created_at, UTC)
+        match event.update:
+            case ToolCallStarted(function_call=call):
+                self._begun[call.call_id] = begun = _Begun(call, at)
+                self._keep(begun, ToolStatus.RUNNING)
+            case ToolCallEnded(call_id=call_id, status=status, message=message) if call_id in self._begun:
+                self._keep(self._begun.pop(call_id), ToolStatus(status), message, at)
+            case _:
+                pass
+
+    def _keep(
+        self, begun: _Begun, status: ToolStatus, result: str | None = None, ended_at: datetime | None = None
+    ) -> None:
+        name = begun.call.name
+        if result is not None and (name in self._unkept) and status is ToolStatus.DONE:
+            result = HIDDEN
+        self._write(
+            ToolUsed(
+                call_id=self._call_id,
+                tool_call_id=begun.call.call_id,
+                tool=name,
+                arguments=masked(_arguments(begun.call), self._secrets),
+                status=status,
+                result=None if result is None else masked(result, self._secrets)[:_LONGEST_RESULT],
+                started_at=begun.at,
+                ended_at=ended_at,
+            )
+        )
+        if ended_at is not None:
+            seconds = (ended_at - begun.at).total_seconds()
+            level = logging.WARNING if status is ToolStatus.ERROR else logging.INFO
+            log.log(
+                level, "TOOL_USED | call=%s | tool=%s | status=%s | seconds=%.2f", self._call_id, name, status, seconds
+            )
+
+
+def _arguments(call: FunctionCall) -> dict[str, Any]:
+    try:
+        read: object = json.loads(call.arguments or "{}")
+    except (ValueError, RecursionError):
+        read = None
+    # What a model wrote need not be an object, nor JSON at all; the record shows what it was.
+    return cast("dict[str, Any]", read) if isinstance(read, dict) else {"unreadable": call.arguments}
