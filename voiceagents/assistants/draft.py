@@ -4,6 +4,7 @@ checked, and kept as the table and its versions keep it.
 Turn settings have the names of livekit-agents' `TurnHandlingOptions` and of its voice activity detection.
 """
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, Self
@@ -20,6 +21,7 @@ from pydantic import (
 )
 
 from voiceagents.phone import InvalidPhoneNumber, normalize
+from voiceagents.text import storable_value
 from voiceagents.windows import CallingWindow
 from voiceagents.zones import zone_named
 
@@ -145,6 +147,10 @@ def _tools(value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     for name in value:
         if not _TOOL.fullmatch(name):
             raise ValueError(f'"{name}" is not a tool\'s name: small letters, digits and _, such as book_appointment')
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"the options of a tool are plain JSON: {error}") from None
     return value
 
 
@@ -233,7 +239,7 @@ def read(values: Mapping[str, Any]) -> AssistantDraft:
         DraftProblem: what is wrong, where, and how to mend it.
     """
     try:
-        return AssistantDraft.model_validate(dict(values))
+        return AssistantDraft.model_validate(storable_value(dict(values)))
     except ValidationError as error:
         raise DraftProblem("\n".join(_lines(error))) from None
 
