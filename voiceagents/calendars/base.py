@@ -10,6 +10,8 @@ from enum import StrEnum
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
+from voiceagents.phone import is_e164
+
 
 class CalendarProblem(Exception):
     """What was asked cannot be done, and asking again changes nothing.
@@ -92,6 +94,18 @@ class Booking:
         return Slot(self.start, self.end)
 
 
+def require_contact(attendee: Attendee) -> None:
+    """Refuses somebody who could not be found again.
+
+    Raises:
+        CalendarProblem: neither phone nor email, or a phone number that is not E.164.
+    """
+    if not attendee.phone and not attendee.email:
+        raise CalendarProblem("a phone number or an email address is needed to book; ask for one")
+    if attendee.phone and not is_e164(attendee.phone):
+        raise CalendarProblem("the phone number is not E.164: it must be + and 8 to 15 digits, such as +12025550143")
+
+
 class Calendar(Protocol):
     """A calendar that is open. Any method may raise `CalendarDown`.
 
@@ -154,6 +168,18 @@ class Calendar(Protocol):
         """The bookings of one person that are not over or cancelled, in order of time.
 
         A booking is theirs when its phone or its email is the given one; with neither given there are none.
+        """
+        ...
+
+    async def bookings(self, start: datetime, end: datetime) -> list[Booking]:
+        """Everybody's bookings that reach into [start, end), in order, without cancelled ones: for the owner."""
+        ...
+
+    async def confirm(self, booking_id: str) -> Booking:
+        """Agrees to a booking that was requested: for the calendar's owner.
+
+        Raises:
+            NoSuchBooking: nothing to agree to.
         """
         ...
 
