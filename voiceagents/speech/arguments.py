@@ -14,7 +14,7 @@ from datetime import date, timedelta
 from typing import Any, cast
 
 from .conversation import Conversation, Tool
-from .meaning import Meaning, meaning, when
+from .meaning import Meaning, day_named, meaning, when
 from .sentences import plain
 
 WHICH_TIME = "Which time suits you?"
@@ -121,6 +121,8 @@ def _value(field: Field, conversation: Conversation) -> Any:
         return cast(Mapping[str, Any], slot)[field.name]
     if types & {"integer", "number"}:
         return _number(answer or conversation.heard)
+    if "boolean" in types and field.name.startswith("confirm"):
+        return confirming(conversation)
     if "boolean" in types:
         return {Meaning.YES: True, Meaning.NO: False}.get(meaning(answer)) if answer else None
     if types and "string" not in types:
@@ -133,7 +135,8 @@ def _value(field: Field, conversation: Conversation) -> Any:
         case "name":
             return _last(map(_name, told)) or _bare(answer) or None
         case "moment":
-            return (slot if isinstance(slot, str) else _start_of(slot)) or _moment(told, answer, conversation) or None
+            picked = (slot if isinstance(slot, str) else _start_of(slot)) or _picked_time(conversation)
+            return picked or _moment(told, answer, conversation) or None
         case "day":
             return _last(_day(text, today(conversation.prompt)) for text in told) or answer or None
         case "time":
@@ -304,7 +307,12 @@ def _moment(told: list[str], answer: str, conversation: Conversation) -> str:
     day, clock = _last(_day(text, now) for text in told), _last(map(_clock, told))
     if now is not None:
         return f"{day}T{clock}:00" if day and clock else ""
-    return answer or (_last(map(when, told)) if day and clock else "")
+    if answer:
+        return answer
+    together = next((text for text in reversed(told) if _day(text, None) or _clock(text)), "")
+    if _day(together, None) and _clock(together):
+        return when(together)
+    return f"{day_named(day)} at {clock}" if day and clock else ""
 
 
 # --- free times told by a tool ---------------------------------------------------------------------------------------
@@ -352,6 +360,29 @@ def _chosen_slot(conversation: Conversation) -> Any:
         if len(slots) == 1 and meaning(line.text) is Meaning.YES:
             return slots[0]
     return None
+
+
+def _picked_time(conversation: Conversation) -> str:
+    """The time that the caller chose when we last asked which of several suits them, in words."""
+    asked = max((place for place, line in enumerate(conversation.lines) if WHICH_TIME in line.text), default=None)
+    if asked is None:
+        return ""
+    for line in reversed(conversation.lines[asked:]):
+        if line.role == "user" and (clock := _clock(line.text)):
+            return f"{day_named(line.text)} at {clock}".strip()
+    return ""
+
+
+def picks_a_time(conversation: Conversation) -> bool:
+    """Whether the caller has just named a time, asked which suits them."""
+    return WHICH_TIME in conversation.last_said and bool(_clock(conversation.heard))
+
+
+def confirming(conversation: Conversation) -> bool:
+    """Whether the caller has just said yes to a question that a tool had us ask."""
+    told = next((line.text for line in reversed(conversation.lines) if line.role == "tool"), "")
+    asked = told.endswith("?") and bool(conversation.last_said) and conversation.last_said in told
+    return asked and meaning(conversation.heard) is Meaning.YES
 
 
 def picks_a_slot(conversation: Conversation) -> bool:

@@ -201,6 +201,12 @@ _WHEN = re.compile(rf"\b(?:{_DAY}|{_HOUR}|{_SPAN})\b", re.IGNORECASE)
 _WEEKDAY = re.compile(r"\b(?:mon|tues|wednes|thurs|fri|satur|sun)day\b")
 
 
+def day_named(utterance: str) -> str:
+    """The day in `utterance`, in its own words: "next Thursday"; empty where none is named."""
+    found = re.search(rf"\b{_DAY}\b", utterance, re.IGNORECASE)
+    return _WEEKDAY.sub(lambda day: day.group().capitalize(), found.group().lower()) if found else ""
+
+
 def when(utterance: str) -> str:
     """The words of `utterance` that say when: "tomorrow at three"; empty when it does not say."""
     parts = dict.fromkeys(match.group().lower() for match in _WHEN.finditer(utterance.replace("’", "'")))

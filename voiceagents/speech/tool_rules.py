@@ -115,9 +115,19 @@ def _wish(conversation: Conversation, meant: Meaning) -> Wish | None:
         return Wish.END
     if arguments.answers_a_question(conversation):
         return _unfinished(conversation)
-    if arguments.picks_a_slot(conversation):
+    if arguments.picks_a_slot(conversation) or arguments.picks_a_time(conversation):
         return Wish.BOOK
+    if meant is Meaning.YES and (asked := _asked_by(conversation)):
+        return Wish.BOOK if asked is Wish.AVAILABILITY else asked
     return _BY_MEANING.get(meant)
+
+
+def _asked_by(conversation: Conversation) -> Wish | None:
+    """The wish whose tool has just had us ask the caller for their yes."""
+    told = next((line for line in reversed(conversation.lines) if line.role == "tool"), None)
+    if told is None or not arguments.confirming(conversation):
+        return None
+    return _does(_name_of(told.tool_call_id, conversation))
 
 
 def _unfinished(conversation: Conversation) -> Wish | None:
@@ -168,6 +178,8 @@ def report(conversation: Conversation) -> str | None:
     if not plain(told) or plain(told) in ("none", "null"):
         told = "There is nothing free." if does is Wish.AVAILABILITY else "That is done."
     told = _spoken_times(told if told[-1] in ".!?" else f"{told}.")
+    if told.endswith("?"):
+        return told
     if _FAILED.search(told):
         return f"I am sorry, that did not work. {told[:1].upper()}{told[1:]}"
     if does is Wish.OPT_OUT:

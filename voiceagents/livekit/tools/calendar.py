@@ -117,7 +117,7 @@ class Appointments:
         @function_tool
         async def reschedule_appointment(
             ctx: RunContext[Any],
-            new_time: str,
+            new_start: str,
             confirmed: bool = False,
             which: str | None = None,
             caller_name: str | None = None,
@@ -127,7 +127,7 @@ class Appointments:
             what to ask the caller. Only when the caller has agreed to that, use it again with confirmed=true.
 
             Args:
-                new_time: the new day and time in the caller's words, such as "Friday at two".
+                new_start: the new day and time in the caller's words, such as "Friday at two".
                 confirmed: true only when the caller has agreed to the day and time that were read back to them.
                 which: the day or time of the appointment to move, if the caller has more than one.
                 caller_name: the name it was booked for; needed with `phone`.
@@ -136,7 +136,7 @@ class Appointments:
 
             async def move() -> str:
                 booking = await self._booking(which, caller_name, phone)
-                slot = await self._offers.slot(new_time)
+                slot = await self._offers.slot(new_start)
                 old, new = self._offers.say(booking.start), self._offers.say(slot.start)
                 if not self._agreed(ctx, f"move {booking.id} {slot.start.isoformat()}", confirmed):
                     return f"Nothing is changed yet. Shall I move your appointment from {old} to {new}?"
