@@ -135,7 +135,7 @@ def _value(field: Field, conversation: Conversation) -> Any:
         case "name":
             return _last(map(_name, told)) or _bare(answer) or None
         case "moment":
-            picked = (slot if isinstance(slot, str) else _start_of(slot)) or _picked_time(conversation)
+            picked = (slot if isinstance(slot, str) else _start_of(slot)) or picked_time(conversation)
             return picked or _moment(told, answer, conversation) or None
         case "day":
             return _last(_day(text, today(conversation.prompt)) for text in told) or answer or None
@@ -362,7 +362,7 @@ def _chosen_slot(conversation: Conversation) -> Any:
     return None
 
 
-def _picked_time(conversation: Conversation) -> str:
+def picked_time(conversation: Conversation) -> str:
     """The time that the caller chose when we last asked which of several suits them, in words."""
     asked = max((place for place, line in enumerate(conversation.lines) if WHICH_TIME in line.text), default=None)
     if asked is None:

@@ -114,7 +114,8 @@ def _wish(conversation: Conversation, meant: Meaning) -> Wish | None:
     if meant is Meaning.NO and "anything else" in conversation.last_said:
         return Wish.END
     if arguments.answers_a_question(conversation):
-        return _unfinished(conversation)
+        unfinished = _unfinished(conversation)
+        return Wish.BOOK if unfinished is Wish.AVAILABILITY and arguments.picked_time(conversation) else unfinished
     if arguments.picks_a_slot(conversation) or arguments.picks_a_time(conversation):
         return Wish.BOOK
     if meant is Meaning.YES and (asked := _asked_by(conversation)):

@@ -220,7 +220,8 @@ class Appointments:
         number = number_of(phone, self._call)
         if number is None and not email:
             raise ToolError("The caller hides their number. Ask for a phone number for the appointment.")
-        return Attendee(named, number, email or None)
+        zone = self._offers.caller_zone
+        return Attendee(named, number, email or None, zone.key if zone else None)
 
     async def _bookings(self, name: str | None, phone: str | None) -> list[Booking]:
         """The caller's appointments: those of the number they call from, or of one they name together with the name."""

@@ -29,6 +29,8 @@ class Offers:
         self._now = now
         self._zone = calendar.zone
         self._offered: dict[datetime, Slot] = {}
+        self.caller_zone: ZoneInfo | None = None
+        """The zone the caller has said they are in; times are theirs from then on, and are said in both."""
 
     async def free_times(self, words: str) -> str:
         """What is free then, in a sentence that asks the caller to choose.
@@ -96,11 +98,11 @@ class Offers:
         """ "The 9:30" names one of the times that were offered, whatever its day."""
         meant: set[datetime] = set()
         for start in self._offered:
-            morning = start.astimezone(self._zone).replace(hour=0, minute=0, second=0, microsecond=0)
-            understood = spoken.understand(words, morning, self._zone)
+            morning = start.astimezone(self._theirs).replace(hour=0, minute=0, second=0, microsecond=0)
+            understood = spoken.understand(words, morning, self._theirs)
             if isinstance(understood, Moment) and understood.start == start:
                 meant.add(start)
-        exact = spoken.understand(words, self._now(), self._zone)
+        exact = spoken.understand(words, self._now(), self._theirs)
         if isinstance(exact, Moment) and exact.start in meant:
             return self._offered[exact.start]
         return self._offered[meant.pop()] if len(meant) == 1 else None
@@ -111,7 +113,8 @@ class Offers:
         Raises:
             ToolError: none, or more than one.
         """
-        understood = spoken.understand(words, self._now(), self._zone)
+        self.caller_zone = spoken.zone_named(words) or self.caller_zone
+        understood = spoken.understand(words, self._now(), self._theirs)
         if not isinstance(understood, Unclear):
             return understood
         choices = " or ".join(self.say(choice.start) for choice in understood.choices[:3])
@@ -120,12 +123,18 @@ class Offers:
 
     def say(self, instant: datetime) -> str:
         """With weekday and zone: "Thursday, November 26 at 3 PM, New York time"."""
-        return f"{spoken.say(instant, self._zone, now=self._now())}, {_zone_words(self._zone)}"
+        said = spoken.say(instant, self._theirs, now=self._now(), also=self._zone)
+        # Where two clocks differ it names them both itself.
+        return said if said.endswith(" time") else f"{said}, {_zone_words(self._theirs)}"
 
     def say_all(self, slots: Sequence[Slot]) -> str:
         """Several, a day's together, and the zone once."""
-        said = spoken.say_slots([slot.start for slot in slots], self._zone, now=self._now())
-        return f"{said}, {_zone_words(self._zone)}"
+        said = spoken.say_slots([slot.start for slot in slots], self._theirs, now=self._now())
+        return f"{said}, {_zone_words(self._theirs)}"
+
+    @property
+    def _theirs(self) -> ZoneInfo:
+        return self.caller_zone or self._zone
 
 
 def _spread(slots: list[Slot], count: int) -> list[Slot]:
