@@ -19,11 +19,14 @@ class Received:
 
 
 class _Socket(asyncio.DatagramProtocol):
-    def __init__(self) -> None:
+    def __init__(self, holding: bytes = b"") -> None:
         self.packets: asyncio.Queue[Received] = asyncio.Queue()
+        self._holding = holding
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
-        self.packets.put_nowait(Received(time.time(), data))
+        # A port that an earlier call had may still get what is sent again for that one.
+        if self._holding in data:
+            self.packets.put_nowait(Received(time.time(), data))
 
 
 @dataclass
@@ -54,7 +57,9 @@ class Probe:
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
-        self._sip, sip = await loop.create_datagram_endpoint(_Socket, ("127.0.0.1", 0), self.carrier)
+        self._sip, sip = await loop.create_datagram_endpoint(
+            lambda: _Socket(self.call_id.encode()), ("127.0.0.1", 0), self.carrier
+        )
         self._media, media = await loop.create_datagram_endpoint(_Socket, ("127.0.0.1", 0))
         self.responses, self.rtp = sip.packets, media.packets
         self.port = self._sip.get_extra_info("sockname")[1]
