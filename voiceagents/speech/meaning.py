@@ -188,7 +188,8 @@ def _denies_being(callee: str, words: str) -> bool:
 
 
 _DAY = (
-    r"(?:today|tonight|tomorrow|the day after tomorrow|(?:on |next |this |last )?(?:mon|tues|wednes|thurs|fri|satur|sun)day"
+    r"(?:today|tonight|tomorrow|the day after tomorrow"
+    r"|(?:on |next |this |last )?(?:mon|tues|wednes|thurs|fri|satur|sun)day"
     r"|next week|next month|later today|later|this (?:morning|afternoon|evening))"
 )
 _NUMBER = r"(?:\d{1,2}(?::\d\d)?|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)"
