@@ -1,5 +1,6 @@
 """Which servers can a test ask for? A lab that cannot start fails the test and says how to mend it."""
 
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,6 +9,9 @@ import pytest
 from voiceagents.lab import Lab
 
 pytest_plugins = ["tests.database", "tests.agent", "tests.campaign_desk", "tests.web"]
+
+# Started in the background of a shell, we would ignore Ctrl-C, and so would every program that a test starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
