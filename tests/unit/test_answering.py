@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voiceagents.livekit.answering import AnsweredBy, answered_by
+from voiceagents.calls.states import AnsweredBy, Outcome
+from voiceagents.livekit.answering import answered_by, takes_message, what_network_said
 
 pytestmark = pytest.mark.unit
 
@@ -25,10 +26,6 @@ pytestmark = pytest.mark.unit
         "At the tone, please record your message. When you have finished recording, you may hang up.",
         "Your call has been forwarded to an automatic voice message system.",
         "Your call has been forwarded to voicemail.",
-        "The Google subscriber you have called is not available.",
-        "The wireless customer you are calling is not available, please try again later.",
-        "The number you have dialed is not in service.",
-        "The subscriber you've dialled cannot be reached.",
         "the person you're trying to reach has a voice mail box that has not been set up yet",
         "The mailbox is full and cannot accept any messages at this time. Goodbye.",
         "Voicemail for 202 555 0143",
@@ -84,12 +81,62 @@ def test_without_a_sure_sign_it_is_a_person(heard: str) -> None:
     assert answered_by(heard) is AnsweredBy.PERSON
 
 
+@pytest.mark.parametrize(
+    ("heard", "outcome"),
+    [
+        ("The Google subscriber you have called is not available.", Outcome.UNREACHABLE),
+        ("The wireless customer you are calling is not available, please try again later.", Outcome.UNREACHABLE),
+        ("The subscriber you've dialled cannot be reached.", Outcome.UNREACHABLE),
+        ("Your call cannot be completed at this time.", Outcome.UNREACHABLE),
+        ("The number you have dialed is not in service.", Outcome.INVALID_NUMBER),
+        ("We're sorry, you have reached a number that has been disconnected.", Outcome.INVALID_NUMBER),
+        ("Your call cannot be completed as dialed. Please check the number and dial again.", Outcome.INVALID_NUMBER),
+        ("We're sorry, all circuits are busy now.", Outcome.CONGESTION),
+    ],
+)
+def test_what_the_network_says_becomes_an_outcome(heard: str, outcome: Outcome) -> None:
+    assert answered_by(heard) is AnsweredBy.ANNOUNCEMENT
+    assert what_network_said(heard) is outcome
+
+
+@pytest.mark.parametrize(
+    "heard",
+    [
+        "Thank you for calling Bright Dental. For appointments, press one. For billing, press two.",
+        "Welcome. Please listen carefully as our menu options have changed.",
+        "If you know your party's extension, dial it at any time.",
+        "Para español, oprima dos. For English, press 1.",
+    ],
+)
+def test_a_menu_wants_keys(heard: str) -> None:
+    assert answered_by(heard) is AnsweredBy.MENU
+
+
+def test_what_follows_turns_an_announcement_into_a_voicemail() -> None:
+    first = "The person you are calling is not available."
+    assert answered_by(first) is AnsweredBy.ANNOUNCEMENT
+    assert answered_by(f"{first} Please leave a message after the tone.") is AnsweredBy.VOICEMAIL
+
+
+@pytest.mark.parametrize(
+    ("heard", "takes"),
+    [
+        ("Please leave a message after the tone.", True),
+        ("The mailbox is full and cannot accept any messages at this time.", False),
+        ("The person you're trying to reach has a voice mail box that has not been set up yet.", False),
+    ],
+)
+def test_a_full_mailbox_takes_no_message(heard: str, takes: bool) -> None:
+    assert takes_message(heard) is takes
+
+
 def test_the_verdict_comes_as_soon_as_enough_was_heard() -> None:
     greeting = "Hi, this is Ana. I can't come to the phone right now. Please leave a message."
     verdicts = [answered_by(greeting[:length]) for length in range(len(greeting) + 1)]
     assert verdicts[0] is AnsweredBy.PERSON
     assert verdicts[-1] is AnsweredBy.VOICEMAIL
-    assert verdicts == sorted(verdicts)
+    assert set(verdicts) == {AnsweredBy.PERSON, AnsweredBy.VOICEMAIL}
+    assert verdicts == sorted(verdicts), "it does not waver"
 
 
 @given(st.text() | st.text(alphabet="leave a message after the tone'"))

@@ -6,6 +6,7 @@ The row, then the room with its context, then the dispatch; each step may be don
 import logging
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from livekit import api
@@ -39,6 +40,9 @@ class OutboundCall:
     attempt: int | None = None
     prompt: str = ""
     variables: dict[str, str] = field(default_factory=dict[str, str])
+    voicemail_message: str | None = None
+    menu_path: str | None = None
+    extraction: dict[str, Any] | None = None
 
     def metadata(self) -> JobMetadata:
         """What the agent is told."""
@@ -55,6 +59,9 @@ class OutboundCall:
             attempt=self.attempt,
             email=self.contact_email or None,
             variables=self.variables,
+            voicemail_message=self.voicemail_message,
+            menu_path=self.menu_path,
+            extraction=self.extraction,
         )
 
     def context(self) -> RoomContext:

@@ -49,6 +49,9 @@ class JobMetadata:
     attempt: int | None = None
     email: str | None = None
     variables: dict[str, str] = field(default_factory=dict[str, str])
+    voicemail_message: str | None = None
+    menu_path: str | None = None
+    extraction: dict[str, Any] | None = None
     problems: tuple[str, ...] = ()
 
     @property
@@ -74,6 +77,9 @@ class JobMetadata:
             "attempt": self.attempt,
             "email": self.email,
             "variables": self.variables or None,
+            "voicemailMessage": self.voicemail_message,
+            "menuPath": self.menu_path,
+            "extraction": self.extraction,
         }
         return encode({key: value for key, value in values.items() if value is not None})
 
@@ -133,6 +139,9 @@ def parse_job(raw: str | None) -> JobMetadata:
         attempt=reader.whole("attempt"),
         email=reader.text("email"),
         variables=reader.texts("variables"),
+        voicemail_message=reader.text("voicemailMessage"),
+        menu_path=reader.text("menuPath"),
+        extraction=reader.inner("extraction") or None,
         problems=tuple(reader.problems),
     )
 

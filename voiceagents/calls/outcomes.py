@@ -6,10 +6,10 @@ LiveKit's SIP service.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from voiceagents.calls.states import EndedBy, Outcome
+from voiceagents.calls.states import AnsweredBy, EndedBy, Outcome
 
 
 @dataclass(frozen=True)
@@ -160,3 +160,18 @@ def of_conversation(*, wishes: set[Outcome], person_turns: int, ended_by: EndedB
     if ended_by is EndedBy.PERSON:
         return Ending(Outcome.HUNG_UP, "the person hung up before saying a word", ended_by)
     return Ending(Outcome.HUNG_UP, f"the call was answered, but nobody spoke; {how}", ended_by)
+
+
+_OF_MACHINE = {
+    AnsweredBy.VOICEMAIL: (Outcome.VOICEMAIL, "a voicemail answered"),
+    AnsweredBy.SCREENING: (Outcome.SCREENED, "a call screening service answered"),
+    AnsweredBy.ANNOUNCEMENT: (Outcome.UNREACHABLE, "the network said that nobody can be reached"),
+}
+
+
+def of_machine(answered_by: AnsweredBy | None, ending: Ending) -> Ending:
+    """The ending of a call that was over while a machine was still on the line."""
+    outcome, words = _OF_MACHINE.get(answered_by or AnsweredBy.MENU, (Outcome.MACHINE, "a machine answered"))
+    how = "it hung up" if ending.ended_by is EndedBy.PERSON else ending.cause
+    by = EndedBy.CARRIER if ending.ended_by is EndedBy.PERSON else ending.ended_by
+    return replace(ending, outcome=outcome, cause=f"{words}; {how}", ended_by=by)

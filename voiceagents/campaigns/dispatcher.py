@@ -94,6 +94,9 @@ class Dispatcher:
             attempt=call.attempt,
             prompt=campaign.prompt,
             variables={key: str(value) for key, value in contact.variables.items()},
+            voicemail_message=campaign.voicemail_message,
+            menu_path=campaign.menu_path,
+            extraction=campaign.extraction,
         )
         pause = 0.5
         for attempt in range(1, _TRIES + 1):

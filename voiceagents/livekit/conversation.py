@@ -8,8 +8,7 @@ with an `Ending`, whoever ends it.
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import UUID
@@ -31,13 +30,18 @@ from livekit.agents.llm import ChatMessage
 from livekit.agents.vad import VAD
 from livekit.agents.voice.room_io import RoomOptions
 
-from voiceagents.calls.outcomes import Ending, of_conversation
+from voiceagents.calls.outcomes import Ending, of_conversation, of_machine
 from voiceagents.calls.recorder import Recorder
-from voiceagents.calls.records import Happened, TurnSpoken
+from voiceagents.calls.records import Happened
 from voiceagents.calls.states import EndedBy, Outcome, Speaker
-from voiceagents.livekit.answering import AnsweredBy, answered_by
+from voiceagents.livekit.answer.reception import Reception
+from voiceagents.livekit.control import CallControl
 from voiceagents.livekit.endings import is_farewell, wish_of
+from voiceagents.livekit.manners import Manners
 from voiceagents.livekit.speech import SessionModels
+from voiceagents.livekit.transcript import Transcript
+
+__all__ = ["CallControl", "Conversation", "Manners"]
 
 log = logging.getLogger("voiceagents.conversation")
 
@@ -45,66 +49,10 @@ log = logging.getLogger("voiceagents.conversation")
 # side has played it out.
 _TAIL = 0.6
 _REPLY_TO_WISH = 10.0
+_OPEN = (Outcome.COMPLETED, Outcome.HUNG_UP)
 # Who has spoken waits for an answer, not for a greeting: hearing and thinking may take so much longer.
 _ANSWER_TAKES = 4.0
-_LATENCIES = {
-    "transcription_delay": "transcription_delay",
-    "end_of_turn_delay": "end_of_turn_delay",
-    "llm_node_ttft": "llm_ttft",
-    "tts_node_ttfb": "tts_ttfb",
-    "e2e_latency": "e2e_latency",
-}
 _PARTS = {"llm": "the language model", "stt": "speech recognition", "tts": "the voice"}
-
-
-@dataclass(frozen=True)
-class Manners:
-    """How we behave on the line. Times in seconds."""
-
-    opening: str | None = None
-    """Said word for word as soon as the line is open; None: the person speaks first."""
-
-    greeting: str = "Hello?"
-    """Said once when the person who was to speak first stays silent."""
-
-    greeting_by_model: bool = False
-    """The model phrases opening and greeting itself; ours are its hints."""
-
-    greeting_delay: float = 2.5
-    silence_limit: float = 15.0
-    """Silence on both sides after which we ask whether anybody is there; after as much again we say goodbye."""
-
-    may_meet_machine: bool = False
-    """Somebody else's voicemail may have picked up: true for calls that we place."""
-
-    detect_wishes: bool = True
-
-
-class CallControl:
-    """The one future that says how a call ended.
-
-    Whoever ends the call first is right; safe to set from any thread.
-    """
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self.ended: asyncio.Future[Ending] = self._loop.create_future()
-        self.ended_at: datetime | None = None
-
-    def end(self, ending: Ending) -> None:
-        """Ends the call, unless it has ended already; to be called on the call's own loop."""
-        if not self.ended.done():
-            self.ended_at = datetime.now(UTC)
-            self.ended.set_result(ending)
-
-    def stopped(self) -> Ending:
-        """The ending of a call whose job is cancelled: what ended it before, or else that."""
-        self.end(Ending(Outcome.FAILED, "the worker was stopped during the call", EndedBy.SYSTEM))
-        return self.ended.result()
-
-    def end_from_outside(self, ending: Ending) -> None:
-        """Ends the call from another thread."""
-        self._loop.call_soon_threadsafe(self.end, ending)
 
 
 class Conversation:
@@ -122,24 +70,27 @@ class Conversation:
         vad: VAD,
         agent: Agent,
         manners: Manners,
+        reception: Reception | None = None,
     ) -> None:
         self._call_id = call_id
-        self._room = room
+        self.room = room
         self._phone_identity = phone_identity
-        self._control = control
+        self.control = control
+        self.reception = reception
         self._recorder = recorder
+        self._transcript = Transcript(call_id, recorder)
         self._agent = agent
         self._manners = manners
         self._wishes: set[Outcome] = set()
         self._person_turns = 0
         self._agent_turns = 0
-        self._heard: list[str] = []
+        self._answers = 0
         self._uncommitted: list[tuple[str, datetime]] = []
         self._ending_soon: asyncio.Task[None] | None = None
         self._asked_if_there = False
         self._person_spoke = False
         self._changed = asyncio.Event()
-        self._session: AgentSession[None] = AgentSession(
+        self.session: AgentSession[None] = AgentSession(
             stt=models.stt,
             llm=models.llm,
             tts=models.tts,
@@ -153,13 +104,14 @@ class Conversation:
             aec_warmup_duration=None,
         )
         for event, handler in self._handlers():
-            self._session.on(event, handler)  # pyright: ignore[reportUnknownMemberType]
+            self.session.on(event, handler)  # pyright: ignore[reportUnknownMemberType]
 
-    async def start(self) -> None:
-        """Publishes our audio track and starts to listen."""
-        await self._session.start(  # pyright: ignore[reportUnknownMemberType]
+    async def start(self, *, listening: bool = True) -> None:
+        """Publishes our audio track and starts to listen; or not yet, when nobody has answered."""
+        self.session.input.set_audio_enabled(listening)
+        await self.session.start(  # pyright: ignore[reportUnknownMemberType]
             self._agent,
-            room=self._room,
+            room=self.room,
             room_options=RoomOptions(
                 participant_identity=self._phone_identity, text_input=False, delete_room_on_close=False
             ),
@@ -168,13 +120,19 @@ class Conversation:
             session_host=False,
         )
 
+    def listen(self) -> None:
+        """Somebody has answered: hears from now on what is said, and not the ringing before it."""
+        self.session.input.set_audio_enabled(True)
+        if self.reception is not None:
+            self.reception.answered(self)
+
     async def hold(self) -> Ending:
         """Opens the conversation and returns when the call is over, with how it ended."""
         quiet = asyncio.create_task(self._break_silences())
         try:
             if self._manners.opening:
                 self._open(self._manners.opening)
-            return await asyncio.shield(self._control.ended)
+            return await asyncio.shield(self.control.ended)
         finally:
             quiet.cancel()
             if self._ending_soon is not None:
@@ -185,32 +143,36 @@ class Conversation:
 
         The words in flight are still transcribed and written down.
         """
+        if self.reception is not None:
+            self.reception.drop()
         try:
             async with asyncio.timeout(8):
-                await self._session.aclose()
+                await self.session.aclose()
         except TimeoutError:
             log.warning("SESSION_CLOSE_TIMEOUT | call=%s", self._call_id)
         for text, at in self._uncommitted:
-            self._recorder.write(
-                TurnSpoken(
-                    call_id=self._call_id,
-                    item_id=f"heard-{at.timestamp():.3f}",
-                    speaker=Speaker.PERSON,
-                    text=text,
-                    started_at=at,
-                )
-            )
+            self._transcript.heard(text, at)
         self._uncommitted.clear()
+
+    async def person_said(self, text: str, at: datetime, latencies: dict[str, float]) -> None:
+        """Writes down words that are no turn for the model to answer; it knows them from its next turn on."""
+        self._person_turns += 1
+        self._transcript.heard(text, at, latencies)
+        context = self._agent.chat_ctx.copy()
+        context.insert(ChatMessage(role="user", content=[text], created_at=at.timestamp()))
+        await self._agent.update_chat_ctx(context)
 
     def finish(self, ended_by: EndedBy, how: str) -> None:
         """Ends the call in good order; the outcome follows from what was said."""
-        self._control.end(
+        self.control.end(
             of_conversation(wishes=self._wishes, person_turns=self._spoken_turns, ended_by=ended_by, how=how)
         )
 
     def verdict(self, ending: Ending) -> Ending:
         """The ending with what is known by now: last words may have come in after the line went dead."""
-        if ending.outcome in (Outcome.COMPLETED, Outcome.HUNG_UP) or ending.outcome in self._wishes:
+        if self.reception is not None and self.reception.with_machine and ending.outcome in _OPEN:
+            return of_machine(self.reception.answered_by, ending)
+        if ending.outcome in _OPEN or ending.outcome in self._wishes:
             return replace(
                 of_conversation(
                     wishes=self._wishes,
@@ -221,6 +183,11 @@ class Conversation:
                 sip_status=ending.sip_status,
             )
         return ending
+
+    @property
+    def agent_turns(self) -> int:
+        """How often we have spoken."""
+        return self._agent_turns
 
     @property
     def _spoken_turns(self) -> int:
@@ -236,16 +203,25 @@ class Conversation:
             ("close", self._on_close),
         ]
 
+    @property
+    def _opened_from_memory(self) -> bool:
+        return self.reception is not None and self.reception.opened_with is not None
+
     def _open(self, opening: str) -> None:
-        if self._manners.greeting_by_model:
-            self._session.generate_reply(
+        greeting = self.reception.greeting if self.reception is not None else None
+        if greeting is not None and not self._manners.greeting_by_model:
+            self.session.say(greeting.text, audio=greeting.frames())
+        elif self._manners.greeting_by_model:
+            self.session.generate_reply(
                 instructions=f'Open the call now, in one or two short sentences like: "{opening}"'
             )
         else:
-            self._session.say(opening)
+            self.session.say(opening)
 
     def _on_state(self, event: UserStateChangedEvent | AgentStateChangedEvent) -> None:
-        self._person_spoke |= isinstance(event, UserStateChangedEvent) and event.new_state == "speaking"
+        if isinstance(event, UserStateChangedEvent) and event.new_state == "speaking":
+            self._person_spoke = True
+            self._transcript.person_begins()
         self._changed.set()
 
     def _on_transcript(self, event: UserInputTranscribedEvent) -> None:
@@ -253,10 +229,6 @@ class Conversation:
             return
         self._uncommitted.append((event.transcript.strip(), datetime.now(UTC)))
         self._changed.set()
-        if self._manners.may_meet_machine and self._agent_turns <= 1:
-            self._heard.append(event.transcript)
-            if answered_by(" ".join(self._heard)) is AnsweredBy.VOICEMAIL:
-                self._control.end(Ending(Outcome.VOICEMAIL, "a voicemail answered; no message was left", EndedBy.AGENT))
 
     def _on_item(self, event: ConversationItemAddedEvent) -> None:
         item = event.item
@@ -266,29 +238,16 @@ class Conversation:
         if not text:
             return
         speaker = Speaker.PERSON if item.role == "user" else Speaker.AGENT
-        metrics = cast("Mapping[str, float]", item.metrics)
-        started = metrics.get("started_speaking_at") or item.created_at
-        stopped = metrics.get("stopped_speaking_at")
-        self._recorder.write(
-            TurnSpoken(
-                call_id=self._call_id,
-                item_id=item.id,
-                speaker=speaker,
-                text=text,
-                started_at=datetime.fromtimestamp(started, UTC),
-                ended_at=datetime.fromtimestamp(stopped, UTC) if stopped else None,
-                interrupted=bool(item.interrupted),
-                latencies={
-                    ours: round(float(metrics[theirs]), 4) for theirs, ours in _LATENCIES.items() if theirs in metrics
-                },
-            )
-        )
+        is_opening = speaker is Speaker.AGENT and self._agent_turns == 0 and self._opened_from_memory
+        waited_since = self.reception.hello_ended_at if is_opening and self.reception is not None else None
+        self._transcript.turn(item, speaker, text, waited_since)
         if speaker is Speaker.PERSON:
             self._uncommitted.clear()
             self._person_turns += 1
             self._heed(text)
         else:
             self._agent_turns += 1
+            self._answers += not is_opening
             if is_farewell(text) and not item.interrupted:
                 self._end_after_tail("the agent said goodbye")
 
@@ -304,14 +263,14 @@ class Conversation:
 
     async def _farewell(self) -> None:
         """Lets the model say its farewell; says one itself when none comes; then the call is over."""
-        turns = self._agent_turns
+        answers = self._answers
         deadline = time.monotonic() + _REPLY_TO_WISH
-        while self._agent_turns == turns and (left := deadline - time.monotonic()) > 0:
+        while self._answers == answers and (left := deadline - time.monotonic()) > 0:
             await self._next_change(left)
-        last = self._session.history.items[-1] if self._session.history.items else None
+        last = self.session.history.items[-1] if self.session.history.items else None
         said = isinstance(last, ChatMessage) and last.role == "assistant" and is_farewell(last.text_content or "")
         if not said:
-            await self._session.say("Goodbye.", allow_interruptions=False).wait_for_playout()
+            await self.session.say("Goodbye.", allow_interruptions=False).wait_for_playout()
         await asyncio.sleep(_TAIL)
         self.finish(EndedBy.AGENT, "the agent said goodbye")
 
@@ -326,27 +285,36 @@ class Conversation:
 
     async def _break_silences(self) -> None:
         """Greets a person who says nothing, asks whether anybody is there, and ends a call that has gone dead."""
-        while not self._control.ended.done():
+        while not self.control.ended.done():
             opened = self._agent_turns > 0 or self._manners.opening is not None
             greeting_delay = self._manners.greeting_delay + (_ANSWER_TAKES if self._person_spoke else 0)
             limit = self._manners.silence_limit if opened else greeting_delay
             if await self._next_change(limit):
                 continue
-            if not self._is_quiet() or self._ending_soon is not None:
+            machine = self.reception is not None and self.reception.with_machine
+            if machine or not self._is_quiet() or self._ending_soon is not None:
                 continue
             if not opened:
                 self._manners = replace(self._manners, opening=self._manners.greeting)
                 self._open(self._manners.greeting)
             elif not self._asked_if_there:
                 self._asked_if_there = True
-                self._session.say("Are you still there?")
+                self.session.say("Are you still there?")
             else:
-                await self._session.say("I cannot hear you. Goodbye.", allow_interruptions=False).wait_for_playout()
+                await self.session.say("I cannot hear you. Goodbye.", allow_interruptions=False).wait_for_playout()
                 await asyncio.sleep(_TAIL)
                 self.finish(EndedBy.AGENT, "the line stayed silent")
 
+    async def quiet(self, seconds: float, at_most: float) -> None:
+        """Waits until the other side has been quiet for so long, or `at_most` is over."""
+        deadline = time.monotonic() + at_most
+        while (left := deadline - time.monotonic()) > 0:
+            speaking = self.session.user_state == "speaking"
+            if not await self._next_change(left if speaking else min(seconds, left)) and not speaking:
+                return
+
     def _is_quiet(self) -> bool:
-        return self._session.agent_state == "listening" and self._session.user_state != "speaking"
+        return self.session.agent_state == "listening" and self.session.user_state != "speaking"
 
     async def _next_change(self, seconds: float) -> bool:
         """Waits for either side to start or stop speaking.
@@ -363,7 +331,7 @@ class Conversation:
 
     def _on_error(self, event: ErrorEvent) -> None:
         error: Any = cast("Any", event.error)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
-        if getattr(error, "recoverable", False) or self._control.ended.done():
+        if getattr(error, "recoverable", False) or self.control.ended.done():
             return
         kind = str(getattr(error, "type", "speech_error")).removesuffix("_error")
         cause = f"{_PARTS.get(kind, kind)} failed: {_first_line(getattr(error, 'error', error))}"
@@ -378,18 +346,18 @@ class Conversation:
         if can_speak:
             try:
                 async with asyncio.timeout(10):
-                    await self._session.say(
+                    await self.session.say(
                         "I am sorry, I have a technical problem and have to end this call. Goodbye.",
                         allow_interruptions=False,
                     ).wait_for_playout()
                     await asyncio.sleep(_TAIL)
             except (TimeoutError, RuntimeError) as error:
                 log.warning("APOLOGY_NOT_HEARD | call=%s | cause=%s", self._call_id, _first_line(error))
-        self._control.end(Ending(Outcome.FAILED, cause, EndedBy.AGENT))
+        self.control.end(Ending(Outcome.FAILED, cause, EndedBy.AGENT))
 
     def _on_close(self, event: CloseEvent) -> None:
         if event.reason is CloseReason.ERROR:
-            self._control.end(Ending(Outcome.FAILED, f"speech failed: {_first_line(event.error)}", EndedBy.AGENT))
+            self.control.end(Ending(Outcome.FAILED, f"speech failed: {_first_line(event.error)}", EndedBy.AGENT))
         elif event.reason is CloseReason.TASK_COMPLETED or event.reason is CloseReason.USER_INITIATED:
             self.finish(EndedBy.AGENT, "the agent ended the call")
 

@@ -25,7 +25,7 @@ from voiceagents.calls.records import CallEnded
 from voiceagents.calls.rooms import is_gone
 from voiceagents.calls.states import EndedBy, Outcome
 from voiceagents.livekit import sip
-from voiceagents.livekit.conversation import CallControl
+from voiceagents.livekit.control import CallControl
 from voiceagents.livekit.speech import SpeechEndpoint
 from voiceagents.settings import LiveKitAccess, Settings
 

@@ -18,7 +18,7 @@ from voiceagents.calls.recorder import Recorder
 from voiceagents.calls.records import Happened, StateReached
 from voiceagents.calls.states import CallState, EndedBy, Outcome
 from voiceagents.livekit import sip
-from voiceagents.livekit.conversation import CallControl
+from voiceagents.livekit.control import CallControl
 
 log = logging.getLogger("voiceagents.line")
 
@@ -54,6 +54,7 @@ class Line:
         self.answered_at: datetime | None = None
         self._active = asyncio.Event()
         self._there = asyncio.Event()
+        self._alerting = asyncio.Event()
         self._room_gone = asyncio.Event()
         for event, handler in self._handlers():
             room.on(event, handler)  # pyright: ignore[reportUnknownMemberType]
@@ -74,6 +75,14 @@ class Line:
         """True once somebody has answered; False when that is not so after `seconds` or the call has ended."""
         await self._first(self._active, seconds)
         return self._active.is_set() and not self._control.ended.done()
+
+    async def alerting(self) -> None:
+        """Returns when the phone rings, or was answered without ringing."""
+        await self._alerting.wait()
+
+    async def active(self) -> None:
+        """Returns in the moment of the answer."""
+        await self._active.wait()
 
     async def room_gone(self, seconds: float = 0.0) -> bool:
         """True when the room was taken away from us, now or within `seconds`."""
@@ -116,6 +125,7 @@ class Line:
         ours = None if self._inbound else sip.with_plus(participant.attributes.get("sip.trunkPhoneNumber"))
         if status == "ringing" and not self.rang:
             self.rang = True
+            self._alerting.set()
             self._recorder.write(
                 StateReached(
                     call_id=self._call_id, state=CallState.RINGING, at=now, sip_call_id=sip_call_id, from_number=ours
@@ -125,6 +135,7 @@ class Line:
             self._hung_up = True
         elif status == "active" and not self._active.is_set():
             self.answered_at = now
+            self._alerting.set()
             self._active.set()
             self._recorder.write(
                 StateReached(

@@ -8,16 +8,13 @@ afterwards.
 import asyncio
 import logging
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
 from livekit import api
-from livekit.agents import Agent
 
 from voiceagents import clock, logs, phone
-from voiceagents.assistants import resolver
-from voiceagents.assistants.prompts import build_campaign_outbound_instructions, contact_values, outbound_greeting
 from voiceagents.calls import history, outcomes
 from voiceagents.calls.history import Claim
 from voiceagents.calls.metadata import JobMetadata, RoomContext, number_in_room
@@ -26,10 +23,9 @@ from voiceagents.calls.recorder import HistoryUnavailable
 from voiceagents.calls.records import CallEnded, CallOpened, Happened, StateReached
 from voiceagents.calls.states import CallState, Direction, EndedBy, Outcome
 from voiceagents.livekit import sip
-from voiceagents.livekit.conversation import Conversation, Manners
 from voiceagents.livekit.job import Job
 from voiceagents.livekit.line import Line
-from voiceagents.livekit.speech import SessionModels
+from voiceagents.livekit.preparing import Prepared, get_ready, prepare
 
 log = logging.getLogger("voiceagents.outbound")
 
@@ -82,7 +78,7 @@ async def run(job: Job, metadata: JobMetadata, context: RoomContext) -> None:
         job.worker.recorder.write(_second_dispatch(call_id, "a phone was in the room already"))
         return
     try:
-        prepared = await _prepare(job, metadata, context, opened, number)
+        prepared = await prepare(job, metadata, context, opened, number)
     except Exception as error:
         log.exception("OUTBOUND_CALL_BROKE | call=%s", call_id)
         cause = f"not dialled: the agent failed: {type(error).__name__}: {error}"
@@ -200,7 +196,7 @@ async def _refuse(job: Job, opened: CallOpened, ending: Ending) -> None:
     await job.delete_room_if_unused()
 
 
-async def _call(job: Job, opened: CallOpened, prepared: "_Prepared", number: str, trunk_id: str) -> None:
+async def _call(job: Job, opened: CallOpened, prepared: Prepared, number: str, trunk_id: str) -> None:
     call_id = opened.call_id
     line = Line(
         call_id=call_id,
@@ -236,66 +232,31 @@ async def _call(job: Job, opened: CallOpened, prepared: "_Prepared", number: str
         await job.end(call_id, ending)
 
 
-async def _dial_and_talk(
-    job: Job, line: Line, prepared: "_Prepared", call_id: UUID, number: str, trunk_id: str
-) -> Ending:
+async def _dial_and_talk(job: Job, line: Line, prepared: Prepared, call_id: UUID, number: str, trunk_id: str) -> Ending:
     conversation = prepared.conversation
-    failure = await _dial(job, line, number, trunk_id, prepared.name or "")
-    if failure is not None:
-        return failure
-    answered_at = line.answered_at or datetime.now(UTC)
-    job.worker.recorder.write(StateReached(call_id=call_id, state=CallState.ANSWERED, at=answered_at))
-    log.info("STARTING_SESSION (OUTBOUND) | instructions_length=%d | has_calendar=False", len(prepared.instructions))
-    await conversation.start()
-    log.info("SESSION_STARTED (OUTBOUND) | session_active=True")
+    getting_ready = asyncio.create_task(get_ready(line, prepared))
+    try:
+        failure = await _dial(job, line, number, trunk_id, prepared.name or "")
+        if failure is not None:
+            return failure
+        answered_at = line.answered_at or datetime.now(UTC)
+        job.worker.recorder.write(StateReached(call_id=call_id, state=CallState.ANSWERED, at=answered_at))
+        log.info(
+            "STARTING_SESSION (OUTBOUND) | instructions_length=%d | has_calendar=False", len(prepared.instructions)
+        )
+        await getting_ready
+        log.info("SESSION_STARTED (OUTBOUND) | session_active=True")
+    finally:
+        if not line.answered_at or not getting_ready.done():
+            getting_ready.cancel()
+            await asyncio.wait({getting_ready})
+            await conversation.close()
     ending = await conversation.hold()
     if ending.ended_by is not EndedBy.PERSON:
         # The person hears our last word and then the line goes dead, not half a minute of transcription first.
         await sip.delete_room(job.livekit, job.room_name)
     await conversation.close()
     return conversation.verdict(ending)
-
-
-@dataclass(frozen=True)
-class _Prepared:
-    """All that takes time, made before the claim, so that the last word is spoken in the moment of the dial."""
-
-    name: str | None
-    instructions: str
-    models: SessionModels
-    conversation: Conversation
-
-
-async def _prepare(job: Job, metadata: JobMetadata, context: RoomContext, opened: CallOpened, number: str) -> _Prepared:
-    settings = job.worker.settings
-    name = metadata.contact_name or context.contact_name
-    values = contact_values(
-        name=name, email=metadata.email or context.contact_email, phone=number, variables=metadata.variables
-    )
-    instructions = build_campaign_outbound_instructions(
-        name, metadata.campaign_prompt or context.campaign_prompt, values
-    )
-    voice = await _voice_of(job, metadata.agent_id)
-    models = job.worker.speech.session_models(
-        llm_model=voice.llm_model, voice=voice.voice, temperature=voice.temperature, language=voice.language
-    )
-    conversation = Conversation(
-        call_id=opened.call_id,
-        room=job.ctx.room,
-        phone_identity=number,
-        control=job.control,
-        recorder=job.worker.recorder,
-        models=models,
-        vad=job.worker.vad,
-        agent=Agent(instructions=instructions),
-        manners=Manners(
-            greeting=outbound_greeting(name),
-            greeting_by_model=not settings.force_first_message,
-            greeting_delay=settings.greeting_delay,
-            may_meet_machine=True,
-        ),
-    )
-    return _Prepared(name, instructions, models, conversation)
 
 
 async def _dial(job: Job, line: Line, number: str, trunk_id: str, name: str) -> Ending | None:
@@ -347,21 +308,6 @@ async def _dial(job: Job, line: Line, number: str, trunk_id: str, name: str) -> 
             return job.control.ended.result()
         return Ending(Outcome.HUNG_UP, "the call was answered and gone at once", EndedBy.PERSON)
     return None
-
-
-async def _voice_of(job: Job, assistant_id: str | None) -> resolver.Resolved:
-    """The campaign's assistant lends its voice and model.
-
-    Without it the settings' own serve: that must not stop a call.
-    """
-    if assistant_id is None:
-        return resolver.MINIMAL
-    try:
-        found = await job.worker.recorder.ask(lambda session: resolver.by_id(session, assistant_id))
-    except HistoryUnavailable as error:
-        log.warning("ASSISTANT_UNKNOWN | assistant=%s | cause=%s", assistant_id, error)
-        return resolver.MINIMAL
-    return found or resolver.MINIMAL
 
 
 def _shown(participant: api.SIPParticipantInfo) -> str:

@@ -11,7 +11,7 @@ import secrets
 import ssl
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -147,9 +147,31 @@ def warm_up() -> None:
     _certificates()
 
 
+_PAUSE = 0.4
+
+
 def load_vad() -> vad.VAD:
     """The voice activity detector, loaded once per process; its streams are per call."""
-    return silero.VAD.load(min_silence_duration=0.4)
+    return silero.VAD.load(min_silence_duration=_PAUSE)
+
+
+class CallVAD(silero.VAD):
+    """The loaded detector with a patience of its own, for one call."""
+
+    @classmethod
+    def beside(cls, loaded: vad.VAD) -> "CallVAD":
+        """Shares the model, and nothing else.
+
+        Raises:
+            TypeError: it is not the detector that `load_vad` loads.
+        """
+        if not isinstance(loaded, silero.VAD):
+            raise TypeError(f"a Silero detector is needed, not {type(loaded).__name__}")
+        return cls(session=loaded._onnx_session, opts=replace(loaded._opts))  # pyright: ignore[reportPrivateUsage]
+
+    def pause_after(self, seconds: float | None) -> None:
+        """So many seconds of quiet end what was said; None: the usual."""
+        self.update_options(min_silence_duration=_PAUSE if seconds is None else seconds)
 
 
 class LocalSpeechServer:

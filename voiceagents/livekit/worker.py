@@ -28,7 +28,7 @@ from voiceagents.calls.recorder import HistoryUnavailable, Recorder
 from voiceagents.db import DatabaseProblem
 from voiceagents.livekit import inbound, outbound, sip, speech
 from voiceagents.livekit.capacity import Capacity, raise_file_limit
-from voiceagents.livekit.conversation import CallControl
+from voiceagents.livekit.control import CallControl
 from voiceagents.livekit.job import Job, TakeTurn, WorkerContext
 from voiceagents.settings import Settings, SettingsError, load
 

@@ -1,0 +1,332 @@
+"""Who answered the call that we placed, and what are they told first?
+
+Decided by livekit-agents' answering machine detection (`livekit.agents.voice.amd`), by our own rules on the words and
+by tones, whichever is certain first; none of them counts a second before the answer. A short hello is answered at once
+with an opening that was made while the phone rang, while the words of the hello are still being read: if they turn out
+to be a recording's, we fall silent and do what the campaign wants of machines. When in doubt it is a person.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum, auto
+from typing import Any, Protocol
+
+import numpy as np
+from livekit import rtc
+from livekit.agents import AMD, AgentSession, stt
+from livekit.agents.voice import SpeechHandle
+
+from voiceagents.calls.states import AnsweredBy
+from voiceagents.livekit import answering
+from voiceagents.livekit.answer.machines import Machines, Plan
+from voiceagents.livekit.answer.prepared import Prepared, given_words, opening_words
+from voiceagents.livekit.answer.tones import Kind, Tone, ToneListener
+from voiceagents.livekit.control import CallControl
+from voiceagents.livekit.endings import wish_of
+from voiceagents.livekit.speech import CallVAD, SessionModels
+
+log = logging.getLogger("voiceagents.conversation")
+
+_LONGEST_HELLO = 2.5
+"""Seconds. Who talks longer than that before we spoke may be a recording: the words are waited for."""
+
+_PAUSE_AFTER_HELLO = 0.3
+"""Seconds of quiet that end the first words; later turns are given more."""
+
+_UNDECIDED = 5.0
+"""Seconds from the answer after which an open question means that it is a person."""
+
+_DECIDED_AFTER_TURNS = 2
+"""Turns of ours after which whoever is on the line has listened: nobody looks for machines any more."""
+
+_CATEGORIES = {
+    "machine-vm": AnsweredBy.VOICEMAIL,
+    "machine-unavailable": AnsweredBy.ANNOUNCEMENT,
+    "machine-ivr": AnsweredBy.MENU,
+}
+
+
+class _Phase(Enum):
+    WAITING = auto()
+    COVERED = auto()
+    """The opening plays; the words that it answers are still being read."""
+
+    TALKING = auto()
+    MACHINE = auto()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Who answered, and what that rests on."""
+
+    answered_by: AnsweredBy
+    by: str
+    """words, model, tone, or hello."""
+
+    text: str
+    seconds: float
+    """From the answer to the decision."""
+
+
+class Desk(Protocol):
+    """What the reception needs of the conversation."""
+
+    session: AgentSession[None]
+    room: rtc.Room
+    control: CallControl
+
+    @property
+    def agent_turns(self) -> int: ...
+
+    async def person_said(self, text: str, at: datetime, latencies: dict[str, float]) -> None:
+        """Writes down words that do not go to the model as a turn of their own."""
+        ...
+
+    async def quiet(self, seconds: float, at_most: float) -> None:
+        """Waits until the other side has been quiet for so long, or `at_most` is over."""
+        ...
+
+
+class Reception:
+    """The first seconds of one call, and all of them where a machine answered."""
+
+    def __init__(
+        self,
+        *,
+        plan: Plan,
+        instructions: str,
+        models: SessionModels,
+        vad: CallVAD,
+        phone_identity: str,
+        greeting: str | None,
+        greeting_delay: float,
+        prepare: bool,
+    ) -> None:
+        self._plan = plan
+        self._instructions = instructions
+        self._models = models
+        self._vad = vad
+        self._phone_identity = phone_identity
+        self._greeting_words = greeting
+        self._greeting_delay = greeting_delay
+        self._prepare = prepare
+        self._opening: Prepared | None = None
+        self._greeting: Prepared | None = None
+        self._phase = _Phase.WAITING
+        self._heard: list[str] = []
+        self._segments = 0
+        self.hello_ended_at: float | None = None
+        """Unix time at which a hello ended that the opening answers."""
+        self._answered_at = 0.0
+        self._tones = ToneListener()
+        self._machines: Machines | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.opened_with: SpeechHandle | None = None
+        self.verdicts: list[Verdict] = []
+
+    # Before the answer
+
+    def ring(self) -> None:
+        """The phone rings: what will be said first is made now."""
+        if not self._prepare or self._opening is not None:
+            return
+        if self._plan.speaks_first:
+            words = self._plan.speaks_first
+            self._opening = Prepared(self._models, lambda: given_words(words))
+        else:
+            self._opening = Prepared(self._models, lambda: opening_words(self._models.llm, self._instructions))
+        if self._greeting_words:
+            words_ = self._greeting_words
+            self._greeting = Prepared(self._models, lambda: given_words(words_))
+
+    def drop(self) -> None:
+        """Nobody will hear what is not said by now."""
+        for line in (self._opening, self._greeting):
+            if line is not None:
+                line.drop()
+        for task in self._tasks:
+            task.cancel()
+        if self._machines is not None:
+            self._machines.stop()
+
+    # From the answer on
+
+    @property
+    def answered_by(self) -> AnsweredBy | None:
+        """Who answered, as far as that was decided."""
+        return self.verdicts[-1].answered_by if self.verdicts else None
+
+    @property
+    def with_machine(self) -> bool:
+        """Whether a machine is on the line now, so that the conversation keeps quiet."""
+        return self._phase is _Phase.MACHINE
+
+    @property
+    def greeting(self) -> Prepared | None:
+        """The greeting for who stays silent, where it can be played at once."""
+        return self._greeting if self._greeting is not None and self._greeting.ready else None
+
+    def answered(self, desk: Desk) -> None:
+        """Somebody answered: all clocks start now."""
+        self._desk = desk
+        self._answered_at = time.time()
+        self._machines = Machines(self._plan, self._models, desk, self._opening)
+        self._vad.pause_after(_PAUSE_AFTER_HELLO)
+        self._go(self._detect())
+
+    async def _detect(self) -> None:
+        session = self._desk.session
+        detector = AMD(
+            session,
+            llm=self._models.llm,
+            stt=None,
+            interrupt_on_machine=True,
+            ivr_detection=False,
+            participant_identity=self._phone_identity,
+            suppress_compatibility_warning=True,
+            detection_options={
+                "human_speech_threshold": _LONGEST_HELLO,
+                "human_silence_threshold": _PAUSE_AFTER_HELLO,
+                "machine_silence_threshold": 0.8,
+                "no_speech_threshold": max(0.1, self._greeting_delay - 0.1),
+                "timeout": _UNDECIDED,
+                "max_endpointing_delay": 1.0,
+            },
+            wait_until_finished=False,
+        )
+        try:
+            async with detector:
+                result = await detector.execute()
+        except (RuntimeError, ValueError) as error:
+            log.info("ANSWER_UNDECIDED | cause=%s", error)
+            self._vad.pause_after(None)
+            return
+        log.debug("AMD | category=%s | reason=%s | delay=%.2f", result.category.value, result.reason, result.delay)
+        if self._phase is _Phase.WAITING:
+            if result.is_human and result.reason == "short_greeting":
+                self._answer_hello()
+            elif result.is_machine:
+                self._machine_by_model(_CATEGORIES[result.category.value])
+            elif result.is_human:
+                self._decide(AnsweredBy.PERSON, "model")
+        self._vad.pause_after(None)
+
+    def _answer_hello(self) -> None:
+        self._decide(AnsweredBy.PERSON, "hello")
+        opening = self._opening
+        if opening is None or not opening.ready or self._desk.agent_turns:
+            return
+        self._phase = _Phase.COVERED
+        self.hello_ended_at = time.time() - _PAUSE_AFTER_HELLO
+        self.opened_with = self._desk.session.say(opening.text, audio=opening.frames())
+
+    def _machine_by_model(self, what: AnsweredBy) -> None:
+        heard = " ".join(self._heard)
+        if answering.listens(heard):
+            # The detection has silenced the answer that was on its way.
+            self._decide(AnsweredBy.PERSON, "words")
+            self._desk.session.generate_reply()
+            return
+        by_words = answering.answered_by(heard)
+        if by_words is not AnsweredBy.PERSON:
+            what = by_words
+        self._machine(what, "model")
+
+    # What is heard
+
+    def hears(self, frame: rtc.AudioFrame) -> None:
+        """Listens for tones, as long as it is open who answered or a machine is on the line."""
+        if not self._answered_at or (self._phase is _Phase.TALKING and self._settled):
+            return
+        samples = np.frombuffer(frame.data, np.int16)[:: frame.num_channels]
+        for tone in self._tones.hear(samples, frame.sample_rate):
+            self._on_tone(tone)
+
+    def _on_tone(self, tone: Tone) -> None:
+        log.info("TONE | kind=%s | hz=%.0f | seconds=%.2f", tone.kind, tone.hz, tone.seconds)
+        if tone.kind is Kind.FAX:
+            if not self.with_machine:
+                self._machine(AnsweredBy.FAX, "tone")
+        elif self.with_machine and self._machines is not None:
+            self._machines.beeped()
+        elif self._heard and not self._settled and not answering.listens(" ".join(self._heard)):
+            # A greeting and then a beep: nobody who listens beeps.
+            self._machine(AnsweredBy.VOICEMAIL, "tone")
+            if self._machines is not None:
+                self._machines.beeped()
+
+    @property
+    def _settled(self) -> bool:
+        return self._desk.agent_turns >= _DECIDED_AFTER_TURNS
+
+    def keeps(self, event: stt.SpeechEvent) -> bool:
+        """Reads every transcript first; true for those that must not become a turn of the conversation."""
+        if event.type is stt.SpeechEventType.END_OF_SPEECH:
+            self._segments += 1
+        if event.type is not stt.SpeechEventType.FINAL_TRANSCRIPT or not self._answered_at:
+            return False
+        text = event.alternatives[0].text.strip() if event.alternatives else ""
+        if not text:
+            return False
+        if self._phase is _Phase.MACHINE and self._machines is not None:
+            return self._from_machine(text, event)
+        if not self._settled:
+            self._heard.append(text)
+            # Both what was said just now and all of it: a person may take over from a machine that was not noticed.
+            what = answering.answered_by(" ".join(self._heard))
+            if what is not AnsweredBy.PERSON:
+                self._machine(what, "words")
+                self._note(text, event)
+                return True
+        covered = self._phase is _Phase.COVERED and self._segments <= 1
+        if self._phase is not _Phase.TALKING:
+            self._phase = _Phase.TALKING
+        if covered and wish_of(text) is None:
+            self._note(text, event)
+            return True
+        return False
+
+    def _from_machine(self, text: str, event: stt.SpeechEvent) -> bool:
+        assert self._machines is not None
+        self._heard.append(text)
+        if self._machines.hears(text):
+            self._note(text, event)
+            return True
+        # A person has come to the phone.
+        self._phase = _Phase.TALKING
+        self._heard = [text]
+        self._decide(AnsweredBy.PERSON, "words")
+        return False
+
+    # Deciding
+
+    def _machine(self, what: AnsweredBy, by: str) -> None:
+        assert self._machines is not None
+        self._phase = _Phase.MACHINE
+        self._decide(what, by)
+        with suppress(RuntimeError):
+            self._desk.session.interrupt(force=True)
+        self._machines.take(what, self._heard)
+
+    def _decide(self, what: AnsweredBy, by: str) -> None:
+        verdict = Verdict(what, by, " ".join(self._heard)[-500:], round(time.time() - self._answered_at, 2))
+        self.verdicts.append(verdict)
+        log.info("ANSWERED_BY | what=%s | by=%s | seconds=%.2f", what, by, verdict.seconds)
+
+    def _note(self, text: str, event: stt.SpeechEvent) -> None:
+        now = time.time()
+        ended = event.speech_end_time or now
+        latencies = {"transcription_delay": round(now - ended, 4), "end_of_turn_delay": round(now - ended, 4)}
+        if self.hello_ended_at:
+            latencies["end_of_turn_delay"] = _PAUSE_AFTER_HELLO
+        self._go(self._desk.person_said(text, datetime.fromtimestamp(ended, UTC), latencies))
+
+    def _go(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
