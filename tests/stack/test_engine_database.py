@@ -2,6 +2,7 @@
 odd clocks, locks; nobody dials."""
 
 import asyncio
+import time
 from collections import Counter
 from datetime import timedelta
 from typing import Any
@@ -13,9 +14,10 @@ from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tests.campaign_desk import OFFICE, Desk
-from voiceagents.calls import history
+from voiceagents.calls import history, presence
+from voiceagents.calls import watcher as watcher_module
 from voiceagents.calls.history import Claim, Objection
-from voiceagents.calls.models import Call
+from voiceagents.calls.models import Call, Worker
 from voiceagents.calls.records import CallOpened
 from voiceagents.calls.states import CallState, Direction, Outcome
 from voiceagents.calls.watcher import Watcher
@@ -348,7 +350,10 @@ async def test_calls_that_a_crash_left_days_ago_are_swept_and_leave_their_places
         )  # fmt: skip
     assert await desk.feed(campaign) == []
     rooms: Any = Rooms(talking_in=(await desk.call(live)).room_name)
-    await Watcher(desk.database, rooms).look()
+    watcher = Watcher(desk.database, rooms)
+    await watcher.look(0.0)
+    assert (await desk.call(old_one)).state is CallState.DIALING, "with the first look nobody is known to be silent"
+    await watcher.look(presence.SILENT + 1)
     await desk.settle()
     assert (await desk.call(old_one)).outcome is Outcome.FAILED
     assert (await desk.call(live)).state is CallState.DIALING
@@ -357,6 +362,36 @@ async def test_calls_that_a_crash_left_days_ago_are_swept_and_leave_their_places
 
 
 # Odd campaigns and odd clocks
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+async def test_a_clock_of_the_database_that_is_set_makes_no_living_agent_a_dead_one(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    campaign = await desk.campaign(1)
+    (call,) = await desk.feed(campaign)
+    await desk.dial(call)
+    rooms: Any = Rooms(talking_in=(await desk.call(call)).room_name)
+    watcher = Watcher(desk.database, rooms)
+    await watcher.look(0.0)
+    await watcher.look(100.0)
+    # That the database's clock is set is the same as that all other times move.
+    monkeypatch.setattr(watcher_module, "monotonic", lambda: time.monotonic() - hours * 3600)
+    async with desk.database.transaction() as session:
+        await session.execute(update(Worker).values(seen_at=Worker.seen_at - timedelta(hours=hours)))
+        assert await presence.living(session) == set()
+        assert (await presence.places(session)).total == 0
+    await watcher.look(101.0)
+    await watcher.look(102.0)
+    assert (await desk.call(call)).state is CallState.DIALING
+    async with desk.database.transaction() as session:
+        await desk.beat(session)
+    await watcher.look(101.0 + presence.SILENT + 1)
+    assert (await desk.call(call)).state is CallState.DIALING
+    async with desk.database.transaction() as session:
+        await session.execute(update(Worker).values(seen_at=Worker.seen_at - timedelta(hours=hours)))
+    await watcher.look(120.0)
+    assert (await desk.call(call)).outcome is Outcome.FAILED, "one that stays silent is dead all the same"
 
 
 async def test_a_campaign_with_a_malformed_window_dials_nobody_and_disturbs_nobody(desk: Desk) -> None:  # TC-092

@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voiceagents.calls.states import CallState, EndedBy, Outcome
-from voiceagents.calls.watcher import NO_AGENT, NO_ROOM, NOT_TAKEN, CallSeen, RoomSeen, verdict
+from voiceagents.calls.watcher import (
+    LOOKED_AT,
+    NO_AGENT,
+    NO_ROOM,
+    NOT_DISPATCHED,
+    NOT_TAKEN,
+    CallSeen,
+    RoomSeen,
+    verdict,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -80,8 +89,20 @@ def test_a_dispatch_that_no_agent_takes_is_our_lack_of_capacity(age: float, ende
         assert ending.cause.startswith("not dialled")
 
 
-def test_a_queued_call_waits_for_its_dispatcher() -> None:
-    assert verdict(call(CallState.QUEUED, LONG, worker_alive=False), None, LONG) is None
+@pytest.mark.parametrize(("age", "ended"), [(NOT_TAKEN + 1, False), (NOT_DISPATCHED, False), (LONG, True)])
+def test_a_queued_call_waits_for_its_dispatcher_and_keeps_no_place_for_ever(age: float, ended: bool) -> None:
+    ending = verdict(call(CallState.QUEUED, age, worker_alive=False), None, LONG)
+    assert (ending is not None) is ended
+    if ending is not None:
+        assert (ending.outcome, ending.cause) == (
+            Outcome.NO_CAPACITY, "not dialled: it was not dispatched within 10 minutes"
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("state", [CallState.QUEUED, CallState.DISPATCHED])
+def test_a_call_that_seems_old_at_first_sight_may_come_from_a_slow_clock(state: CallState) -> None:
+    assert verdict(call(state, LONG), None, LONG, LOOKED_AT) is None
+    assert verdict(call(state, LONG), None, LONG, LOOKED_AT + 1) is not None
 
 
 @given(

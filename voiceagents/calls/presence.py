@@ -6,7 +6,7 @@ Times are the database's own, so that the clocks of several machines do not matt
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -19,7 +19,8 @@ WORKER_ID = "VOICEAGENTS_WORKER_ID"
 """The environment variable in which an agent process passes its id to the processes that it starts."""
 
 SILENT = 6.0
-"""Seconds without one after which a worker counts as dead."""
+"""Seconds without one after which a worker counts as dead. A sign from so far in the future counts for nothing, either:
+the clock was set back since."""
 
 
 async def beat(
@@ -47,11 +48,10 @@ class Places:
 
 async def places(session: AsyncSession) -> Places:
     """The room in all agent processes that live and take calls."""
-    recent = func.now() - timedelta(seconds=SILENT)
     rows = (
         await session.execute(
             select(Worker.id, Worker.max_calls, Worker.active_calls).where(
-                Worker.stopped_at.is_(None), Worker.seen_at > recent, Worker.accepting
+                Worker.stopped_at.is_(None), _recently(), Worker.accepting
             )
         )
     ).all()
@@ -65,8 +65,12 @@ async def leave(session: AsyncSession, worker_id: str) -> None:
 
 async def living(session: AsyncSession) -> set[str]:
     """Ids of the workers that live."""
-    recent = func.now() - timedelta(seconds=SILENT)
-    return set(await session.scalars(select(Worker.id).where(Worker.stopped_at.is_(None), Worker.seen_at > recent)))
+    return set(await session.scalars(select(Worker.id).where(Worker.stopped_at.is_(None), _recently())))
+
+
+def _recently() -> ColumnElement[bool]:
+    moment = timedelta(seconds=SILENT)
+    return Worker.seen_at.between(func.now() - moment, func.now() + moment)
 
 
 async def silence(session: AsyncSession, worker_id: str) -> float:

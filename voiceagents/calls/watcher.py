@@ -16,6 +16,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from time import monotonic
+from typing import Any
 from uuid import UUID
 
 import aiohttp
@@ -55,6 +57,14 @@ GIVES_UP = 600.0
 
 NOT_TAKEN = 90.0
 """Seconds that a dispatched call may wait for an agent to take it."""
+NOT_DISPATCHED = 600.0
+"""Seconds that a call may wait for whoever made it to dispatch it: it keeps a place."""
+
+LOOKED_AT = 10.0
+"""Seconds over which a watcher itself must have seen a call wait: the clock of whoever dispatched it may be slow."""
+
+CLOCK_SET = 3.0
+"""Seconds by which the database's clock may leave ours between two looks; beyond that somebody has set one."""
 
 HANGS = 30.0
 """Seconds of silence after which our own agent process is told to stop: LiveKit goes on to offer it calls, and it takes
@@ -92,17 +102,26 @@ class CallSeen:
     worker_alive: bool
 
 
-def verdict(call: CallSeen, room: RoomSeen | None, seconds_lacking: float) -> Ending | None:
+def verdict(
+    call: CallSeen, room: RoomSeen | None, seconds_lacking: float, seconds_seen: float = float("inf")
+) -> Ending | None:
     """Whether a call that has not ended must be ended from outside, and what then stands in its row.
 
-    `seconds_lacking` is how long the call has been without its room, or the phone on the line without an agent.
+    Args:
+        call: what its row says.
+        room: its room, if there is one.
+        seconds_lacking: how long the call has been without its room, or the phone on the line without an agent.
+        seconds_seen: how long the watcher has seen the call in this state.
     """
     if call.state in (CallState.QUEUED, CallState.DISPATCHED):
+        if seconds_seen <= LOOKED_AT:
+            return None
+        cause = None
         if call.state is CallState.DISPATCHED and call.age > NOT_TAKEN:
-            return Ending(
-                Outcome.NO_CAPACITY, f"not dialled: no agent took the call within {NOT_TAKEN:.0f} s", EndedBy.SYSTEM
-            )
-        return None
+            cause = f"no agent took the call within {NOT_TAKEN:.0f} s"
+        elif call.age > NOT_DISPATCHED:
+            cause = f"it was not dispatched within {NOT_DISPATCHED / 60:.0f} minutes"
+        return Ending(Outcome.NO_CAPACITY, f"not dialled: {cause}", EndedBy.SYSTEM) if cause else None
     if not call.worker_alive:
         return Ending(Outcome.FAILED, "the agent process that held the call died", EndedBy.SYSTEM)
     if room is None:
@@ -162,7 +181,9 @@ class Watcher:
         self._redispatcher = Redispatcher(livekit, agent_name) if agent_name else None
         self._lacking_since: dict[tuple[UUID, str], float] = {}
         self._ending_since: dict[UUID, float] = {}
+        self._seen_since: dict[tuple[UUID, CallState], float] = {}
         self._steady_since: float | None = None
+        self._clock_ahead: float | None = None
 
     async def run(self, stop: asyncio.Event, parent: int | None) -> None:
         """Watches until `stop`; or, with a parent process, until it is gone and the calls it left have ended."""
@@ -193,23 +214,28 @@ class Watcher:
                 async with asyncio.timeout(PERIOD):
                     await stop.wait()
 
-    async def look(self) -> None:
-        """One look, and what follows from it."""
-        now = asyncio.get_running_loop().time()
-        rooms = await self._rooms()
+    async def look(self, at: float | None = None) -> None:
+        """One look, and what follows from it; `at` is the moment by a clock that nobody sets, the loop's if None."""
+        now = asyncio.get_running_loop().time() if at is None else at
         calls = await self._calls()
         if calls is None:
             return
+        rooms = await self._rooms()
         lacking = {(call.id, lack) for call in calls if (lack := _lack(rooms.get(call.room or "")))}
         self._lacking_since = {key: self._lacking_since.get(key, now) for key in lacking}
-        self._steady_since = self._steady_since or now
+        states = {(call.id, call.state) for call in calls}
+        self._seen_since = {key: self._seen_since.get(key, now) for key in states}
+        if self._steady_since is None:
+            self._steady_since = now
+        # While the database is away, and for a moment after its clock was set, no worker can say that it lives.
         trusts_silence = now - self._steady_since > presence.SILENT
         endings: dict[CallSeen, Ending] = {}
         for call in calls:
-            if not call.worker_alive and not trusts_silence and call.age < presence.SILENT * 2 + 60:
+            if not call.worker_alive and not trusts_silence:
                 continue
             room = rooms.get(call.room or "")
-            ending = verdict(call, room, now - self._lacking_since.get((call.id, _lack(room)), now))
+            seen_for = now - self._seen_since[call.id, call.state]
+            ending = verdict(call, room, now - self._lacking_since.get((call.id, _lack(room)), now), seen_for)
             if ending is not None:
                 endings[call] = ending
         self._ending_since = {call.id: self._ending_since.get(call.id, now) for call in endings}
@@ -244,6 +270,7 @@ class Watcher:
         async with self._database.transaction() as session:
             if not await session.scalar(select(func.pg_try_advisory_xact_lock(_LOCK))):
                 return None
+            self._compare_clocks(await session.scalar(select(func.extract("epoch", func.clock_timestamp()))))
             living = await presence.living(session)
             last = func.greatest(
                 Call.created_at, Call.dispatched_at, Call.dialing_at, Call.ringing_at, Call.answered_at
@@ -256,6 +283,14 @@ class Watcher:
                 CallSeen(id_, state, room, float(seconds), worker is None or worker in living)
                 for id_, state, room, worker, seconds in rows
             ]
+
+    def _compare_clocks(self, theirs: Any) -> None:
+        """Signs of life are times of the database: when its clock was set, they mean nothing until the next ones."""
+        ahead = float(theirs) - monotonic()
+        if self._clock_ahead is not None and abs(ahead - self._clock_ahead) > CLOCK_SET:
+            log.warning("CLOCK_WAS_SET | by %+.1f s: silence is measured anew", ahead - self._clock_ahead)
+            self._steady_since = None
+        self._clock_ahead = ahead
 
     async def _rooms(self) -> dict[str, RoomSeen]:
         """Rooms with somebody in them.
