@@ -1,0 +1,31 @@
+"""Which pages are there? One module a family of pages, all thin: they ask the same services as command line and API."""
+
+from fastapi import FastAPI
+
+from voiceagents.web.pages import (
+    call,
+    campaign_contacts,
+    campaign_editing,
+    campaign_live,
+    campaigns,
+    contact,
+    sign_in,
+)
+from voiceagents.web.pages.rendering import problem_page
+
+_FAMILIES = (
+    sign_in,
+    campaigns,
+    campaign_editing,
+    campaign_contacts,
+    campaign_live,
+    contact,
+    call,
+)
+
+
+def include(app: FastAPI) -> None:
+    """Adds every page to the application."""
+    app.state.problem_page = problem_page
+    for family in _FAMILIES:
+        app.include_router(family.router, include_in_schema=False)

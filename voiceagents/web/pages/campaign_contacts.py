@@ -1,0 +1,218 @@
+"""Whom does a campaign call? Its contacts, page by page, and the import of more, with mapping and refused rows."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import suppress
+from typing import Annotated, Any, BinaryIO
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import FileResponse, Response, StreamingResponse
+from starlette.datastructures import FormData, UploadFile
+
+from voiceagents.calls.states import Outcome
+from voiceagents.campaigns import contacts, editing, results, search
+from voiceagents.campaigns.contacts import Preview
+from voiceagents.campaigns.mapping import EMAIL, IGNORE, NAME, PHONE, TIME_ZONE, ColumnMapping
+from voiceagents.campaigns.numbers import UnknownRegion, region_code
+from voiceagents.campaigns.rows import TableError
+from voiceagents.campaigns.states import CampaignState, ContactState
+from voiceagents.campaigns.tabular import Pasted, Reading
+from voiceagents.campaigns.terms import Terms
+from voiceagents.clock import now
+from voiceagents.db import Database
+from voiceagents.web.auth import Principal, current_user, require
+from voiceagents.web.models import Role
+from voiceagents.web.pages import figures
+from voiceagents.web.pages.campaign_editing import tabs_of
+from voiceagents.web.pages.campaigns import found
+from voiceagents.web.pages.imports import Imports
+from voiceagents.web.pages.rendering import fragment, page, query_of, then
+from voiceagents.web.problems import not_found
+
+router = APIRouter(prefix="/campaigns/{campaign_id}")
+User = Annotated[Principal, Depends(current_user)]
+Editor = Annotated[Principal, Depends(require(Role.EDITOR))]
+
+_ROLES = ((PHONE, "phone number"), (NAME, "name"), (EMAIL, "email"), (TIME_ZONE, "time zone"), (IGNORE, "leave out"))
+_OVER = (CampaignState.COMPLETED, CampaignState.CANCELLED, CampaignState.ARCHIVED)
+_SHOWN_ROWS = 8
+_DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
+
+
+@router.get("/contacts")
+async def list_contacts(request: Request, user: User, campaign_id: UUID) -> Response:
+    database = _database(request)
+    campaign = await found(database, campaign_id)
+    query = query_of(request)
+    async with database.transaction() as session:
+        shown = await search.contacts(
+            session,
+            campaign_id,
+            state=_one_of(ContactState, query.get("state")),
+            outcome=_one_of(Outcome, query.get("outcome")),
+            search=query.get("search", ""),
+            after=query.get("after"),
+            region=campaign.default_region,
+        )
+    counts = await figures.progress(database, campaign_id)
+    return page(
+        request, user, "campaigns/contacts", nav="Campaigns", here="contacts", contacts=shown, counts=counts.value,
+        states=[state.value for state in ContactState], outcomes=[outcome.value for outcome in Outcome],
+        filtered=any(query.get(name) for name in ("state", "outcome", "search")), over=campaign.state in _OVER,
+        **tabs_of(campaign),
+    )  # fmt: skip
+
+
+@router.get("/import")
+async def ask(request: Request, user: Editor, campaign_id: UUID) -> Response:
+    campaign = await found(_database(request), campaign_id)
+    return page(request, user, "campaigns/import", nav="Campaigns", here="contacts", **tabs_of(campaign))
+
+
+@router.post("/import/preview")
+async def preview(request: Request, user: Editor, campaign_id: UUID) -> Response:
+    """What the file's first rows would become. The form comes again with the columns as the person wants them."""
+    campaign = await found(_database(request), campaign_id)
+    form = await request.form()
+    try:
+        region = region_code(_text(form, "region") or None)
+        shown = await _previewed(form, region)
+    except (TableError, UnknownRegion) as error:
+        return fragment(request, user, "campaigns/_import_preview", problem=str(error), campaign=campaign)
+    return fragment(
+        request, user, "campaigns/_import_preview", problem="", campaign=campaign, preview=shown,
+        columns=_columns(shown.mapping), roles=_ROLES,
+    )  # fmt: skip
+
+
+@router.post("/import")
+async def start(request: Request, user: Editor, campaign_id: UUID) -> Response:
+    database = _database(request)
+    campaign = await found(database, campaign_id)
+    form = await request.form()
+    try:
+        region = region_code(_text(form, "region") or None)
+        mapping = (await _previewed(form, region)).mapping
+        source, name = _source(form)
+    except (TableError, UnknownRegion) as error:
+        return page(
+            request, user, "campaigns/import", nav="Campaigns", here="contacts", status=422, problem=str(error),
+            **tabs_of(campaign),
+        )  # fmt: skip
+    if region != campaign.default_region:
+        async with database.transaction() as session:
+            await editing.edit(session, campaign_id, Terms(default_region=region), now())
+    new = await _imports(request).start(
+        campaign_id, source, name, mapping,
+        region=region, all_or_nothing=_text(form, "all_or_nothing") == "yes", reading=_reading(form),
+    )  # fmt: skip
+    return then(request, f"/campaigns/{campaign_id}/imports/{new.id}")
+
+
+@router.get("/imports/{import_id}")
+async def report(request: Request, user: Editor, campaign_id: UUID, import_id: UUID) -> Response:
+    campaign = await found(_database(request), campaign_id)
+    shown = _imports(request).get(import_id)
+    if shown is None or shown.campaign_id != campaign_id:
+        raise not_found("The report of this import is gone; the contacts that it added are in the list.")
+    if shown.ended:
+        figures.forget(campaign_id)
+    context: dict[str, Any] = {"shown": shown, "campaign": campaign}
+    if "hx-request" in request.headers:
+        return fragment(request, user, "campaigns/_import_report", **context)
+    return page(
+        request, user, "campaigns/import_report", nav="Campaigns", here="contacts", **{**context, **tabs_of(campaign)}
+    )
+
+
+@router.get("/imports/{import_id}/refused.csv")
+async def refused(request: Request, user: Editor, campaign_id: UUID, import_id: UUID) -> Response:
+    shown = _imports(request).get(import_id)
+    if shown is None or shown.campaign_id != campaign_id or shown.report.error_file is None:
+        raise not_found("There is no file of refused rows.")
+    return FileResponse(shown.report.error_file, media_type="text/csv", filename="refused rows.csv")
+
+
+@router.get("/results.csv")
+async def export(request: Request, user: User, campaign_id: UUID) -> Response:
+    """Every contact with what came of it."""
+    campaign = await found(_database(request), campaign_id)
+
+    async def body() -> AsyncGenerator[str]:
+        async with _database(request).transaction() as session:
+            yield "\N{BYTE ORDER MARK}"
+            async for piece in results.as_csv(session, campaign_id):
+                yield piece
+
+    name = "".join(c if c.isascii() and (c.isalnum() or c in " -_") else "_" for c in campaign.name)
+    headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
+    return StreamingResponse(body(), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+async def _previewed(form: FormData, region: str | None) -> Preview:
+    source, _ = _source(form)
+    reading = _reading(form)
+
+    def read(mapping: ColumnMapping | None = None) -> Preview:
+        return contacts.preview(source, _SHOWN_ROWS, mapping, default_region=region, reading=reading)
+
+    guessed = await asyncio.to_thread(read)
+    changes = _changes(form, guessed.mapping)
+    return await asyncio.to_thread(read, guessed.mapping.edited(changes)) if changes else guessed
+
+
+def _changes(form: FormData, guessed: ColumnMapping) -> dict[str, str]:
+    """Roles that the person gave to columns, when they were asked about these very columns."""
+    if _text(form, "headers") != "\x1f".join(guessed.headers):
+        return {}
+    changes: dict[str, str] = {}
+    for index, (header, role) in enumerate(guessed.roles()):
+        chosen = _text(form, f"column-{index}")
+        if chosen and chosen != role:
+            changes[header] = chosen
+    return changes
+
+
+def _columns(mapping: ColumnMapping) -> list[dict[str, Any]]:
+    return [
+        {"index": index, "header": header, "role": role, "variable": role.startswith("{") or " + " in role}
+        for index, (header, role) in enumerate(mapping.roles())
+    ]
+
+
+def _source(form: FormData) -> tuple[BinaryIO | Pasted, str]:
+    upload, pasted = form.get("file"), _text(form, "pasted")
+    if isinstance(upload, UploadFile) and upload.filename:
+        upload.file.seek(0)
+        return upload.file, upload.filename
+    if pasted.strip():
+        return Pasted(pasted), "pasted list"
+    raise TableError("choose a file, or paste a list")
+
+
+def _reading(form: FormData) -> Reading:
+    header = {"yes": True, "no": False}.get(_text(form, "header"))
+    return Reading(header, _text(form, "encoding") or None, _DELIMITERS.get(_text(form, "delimiter")))
+
+
+def _text(form: Mapping[str, Any], name: str) -> str:
+    value = form.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _one_of(kind: type[ContactState] | type[Outcome], word: str | None) -> str | None:
+    with suppress(ValueError):
+        return kind(word).value
+    return None
+
+
+def _database(request: Request) -> Database:
+    return request.app.state.database
+
+
+def _imports(request: Request) -> Imports:
+    state = request.app.state
+    if not hasattr(state, "imports_of_pages"):
+        state.imports_of_pages = Imports(state.database)
+    return state.imports_of_pages

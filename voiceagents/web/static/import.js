@@ -1,0 +1,13 @@
+// The form of an import is read by htmx for its preview, and sent as a plain form when contacts are to be added.
+"use strict";
+document.addEventListener("DOMContentLoaded", () => {
+  const form = document.getElementById("import");
+  form.addEventListener("submit", (event) => {
+    event.stopImmediatePropagation();
+    event.submitter?.setAttribute("aria-busy", "true");
+  }, true);
+  // Columns that come with the preview ask for another one when they are changed.
+  document.body.addEventListener("change", (event) => {
+    if (event.target.matches("#import-preview select")) htmx.trigger(form, "preview");
+  });
+});
