@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 
 from voiceagents.calls.states import Outcome
+from voiceagents.livekit.opt_out import asks_to_opt_out
 
 
 @dataclass(frozen=True)
@@ -23,23 +24,6 @@ def _any(*patterns: str) -> re.Pattern[str]:
     return re.compile("|".join(patterns), re.IGNORECASE)
 
 
-# Not an order to us: "why don't you call me again tomorrow", "they don't call me any more".
-_NOT_AN_ORDER = r"(?<!why )(?<!if you )(?<!\bi )(?<!we )(?<!they )(?<!he )"
-_OPT_OUT = _any(
-    r"\b(take|remove|delete|get|strike|cross) (me|us|this (phone )?number|my (phone )?number|my (name|details|data))\b.{0,20}?\b(off|from|out of)\b.{0,30}\b(lists?|database|records?|system|files?)\b",
-    r"\b(take|get) (me|us|my number) off\b[\s.!,]*$",
-    r"\b(remove|delete) (me|my (phone )?number|my (name|details|data))\b[\s.!,]*(please|now)?[\s.!]*$",
-    r"(?<!n't )(?<!not )(?<!never )\b(stop|quit) (calling|phoning|bothering|contacting|harassing|ringing (me|us|here|this))\b",
-    _NOT_AN_ORDER
-    + r"\b(do not|don'?t|never|not)( you)?( ever)? (call|phone|ring|contact|bother)( me| us)?( here| (on |at )?(this|my) (phone )?number)?( back)?( ever)?( again| any ?more)\b(?! (until|till|before|today|tonight|tomorrow|this)\b)",
-    _NOT_AN_ORDER
-    + r"\b(do not|don'?t|never)( you)?( ever)? (call|phone|ring|contact|bother) (us|here|me|this (phone )?number|my (phone )?number)( here| (at|on) this number)?[\s.!]*(,|$)",
-    r"\b(do not|don'?t) want (you to (call|phone|contact)|to be (called|phoned|contacted)|to (get|receive) (\w+ ){0,2}calls|(\w+ ){0,2}calls)\b( me| us)?(?! (now|right|today|at|on)\b)",
-    r"\bno more (calls|phone calls)\b",
-    r"\b(unsubscribe|opt(ing)? (me )?out)\b",
-    r"\b(do[- ]not[- ]call|no[- ]call) (list|registry)\b",
-    r"\blose (my|this) number\b",
-)
 _WRONG_NUMBER = _any(
     r"\bwrong (number|person|house|guy|man|woman|lady|family)\b(?! (of|on|in|to)\b)",
     r"\b(no ?one|nobody|no-one)( here)? (by|with|of|called) (that|this)( name)?\b",
@@ -90,7 +74,7 @@ def wish_of(text: str) -> Wish | None:
     # Who asks whether this is the wrong number, or says goodbye with a question, wants an answer.
     stated = " ".join(sentence for sentence in _sentences(text) if not _is_question(sentence))
     short = len(text.split()) <= 12
-    if _OPT_OUT.search(text):
+    if asks_to_opt_out(text):
         return Wish(Outcome.OPTED_OUT, ends_call=True)
     if _WRONG_NUMBER.search(stated):
         return Wish(Outcome.WRONG_NUMBER, ends_call=True)
