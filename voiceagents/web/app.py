@@ -15,7 +15,8 @@ from fastapi.staticfiles import StaticFiles
 from voiceagents import storage
 from voiceagents.db import Database
 from voiceagents.settings import Settings
-from voiceagents.web import known_errors, problems
+from voiceagents.web import api, known_errors, problems
+from voiceagents.web.background import Background
 from voiceagents.web.csrf import require_own_page
 from voiceagents.web.passwords import Passwords
 from voiceagents.web.security import Security, content_security_policy, known_hosts
@@ -37,14 +38,15 @@ def create_app(settings: Settings, database: Database | None = None, *, with_pag
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-        if database is not None:
-            yield
-            return
-        opened = app.state.database = Database(await storage.ready(settings), pool_size=_CONNECTIONS)
+        opened = None
+        if database is None:
+            opened = app.state.database = Database(await storage.ready(settings), pool_size=_CONNECTIONS)
         try:
             yield
         finally:
-            await opened.close()
+            await app.state.background.close()
+            if opened is not None:
+                await opened.close()
 
     app = FastAPI(
         title="voiceagents",
@@ -59,9 +61,11 @@ def create_app(settings: Settings, database: Database | None = None, *, with_pag
     app.state.settings = settings
     app.state.database = database
     app.state.passwords = Passwords()
+    app.state.background = Background()
     problems.install(app)
     known_errors.install(app)
     app.add_middleware(Security, policy=content_security_policy(settings.livekit_url), hosts=known_hosts(settings))
+    api.include(app)
     if STATIC.is_dir():
         app.mount("/static", StaticFiles(directory=STATIC), name="static")
     if with_pages and PAGES.is_file():

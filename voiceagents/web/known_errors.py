@@ -28,6 +28,7 @@ from voiceagents.settings import SettingsError
 from voiceagents.web.accounts import AccountProblem
 from voiceagents.web.keys import KeyProblem
 from voiceagents.web.problems import Problem, answer, conflict, invalid, not_found
+from voiceagents.webhooks.endpoints import EndpointProblem
 
 _SOON = {"Retry-After": "5"}
 
@@ -60,6 +61,10 @@ def _account(error: AccountProblem) -> Problem:
     if error.missing:
         return not_found(str(error))
     return invalid(error.field, str(error)) if error.field else conflict(str(error))
+
+
+def _endpoint(error: EndpointProblem) -> Problem:
+    return not_found(str(error)) if error.field is None else invalid(error.field, str(error))
 
 
 def _phone(error: InvalidPhoneNumber) -> Problem:
@@ -121,6 +126,7 @@ _KNOWN: dict[type[Exception], Callable[..., Problem | None]] = {
     AssistantProblem: _conflict,
     CampaignProblem: _conflict,
     CarrierError: _conflict,
+    EndpointProblem: _endpoint,
     SettingsError: _conflict,
     KeyProblem: _missing,
     InvalidPhoneNumber: _phone,

@@ -1,0 +1,37 @@
+"""The REST API: which addresses are there? One router a resource, all under `/api/v1`."""
+
+from fastapi import FastAPI
+
+PREFIX = "/api/v1"
+
+
+def include(app: FastAPI) -> None:
+    """Adds the API to the application."""
+    # Imported here: tables and services of the whole house come with it.
+    from voiceagents.web.api import (
+        assistants,
+        calls,
+        campaigns,
+        contacts,
+        do_not_call,
+        live,
+        people,
+        settings,
+        webhooks,
+    )
+    from voiceagents.web.api.dependencies import PROBLEMS
+
+    for router in (
+        assistants.router,
+        assistants.numbers,
+        campaigns.router,
+        contacts.router,
+        do_not_call.router,
+        calls.router,
+        settings.router,
+        people.router,
+        webhooks.router,
+        live.router,
+    ):
+        app.include_router(router, prefix=PREFIX, responses=PROBLEMS)
+    app.include_router(live.health)

@@ -1,0 +1,48 @@
+"""How is one person called now? Everything that must be there is looked for first, so that a call that nobody could
+place says why instead of waiting."""
+
+from datetime import UTC, datetime
+
+from livekit import api
+
+from voiceagents.calls import history, presence
+from voiceagents.calls.dispatch import OutboundCall, dispatch
+from voiceagents.calls.outcomes import Ending
+from voiceagents.calls.records import CallEnded
+from voiceagents.calls.states import EndedBy, Outcome
+from voiceagents.db import Database
+
+
+class CannotPlace(Exception):
+    """Nobody could place this call. The message says what is missing."""
+
+
+async def place(database: Database, livekit: api.LiveKitAPI, call: OutboundCall) -> None:
+    """Makes the call's row and hands it to an agent.
+
+    Args:
+        database: of the row.
+        livekit: where the room is made.
+        call: whom to call; its trunk is given.
+
+    Raises:
+        CannotPlace: no agent runs, or LiveKit does not know the trunk.
+        MetadataError: the prompt is longer than LiveKit takes.
+        ServerError: LiveKit refused; the call has ended as failed.
+    """
+    async with database.transaction() as session:
+        if not await presence.living(session):
+            raise CannotPlace("No agent runs, so nobody would place the call. Start one: voiceagents agent")
+    answer = await livekit.sip.list_outbound_trunk(api.ListSIPOutboundTrunkRequest())
+    known = [item.sip_trunk_id for item in answer.items]
+    if call.trunk_id not in known:
+        there = f"it has {', '.join(known)}" if known else "it has none: create one with `lk sip outbound create`"
+        raise CannotPlace(f"LiveKit has no outbound trunk {call.trunk_id!r}; {there}.")
+    try:
+        await dispatch(database, livekit, call)
+    except Exception as error:
+        # Whether an agent has the call by now or not: an ended row is one that nobody may dial.
+        ending = Ending(Outcome.FAILED, f"not dispatched: {error or type(error).__name__}", EndedBy.SYSTEM)
+        async with database.transaction() as session:
+            await history.end(session, CallEnded.of(call.id, ending, datetime.now(UTC)))
+        raise

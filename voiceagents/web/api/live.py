@@ -1,0 +1,56 @@
+"""Live events for programs (SSE), and whether this process is fit to serve."""
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from sqlalchemy import text
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from voiceagents.web import events
+from voiceagents.web.api.dependencies import Data, View, Viewer
+from voiceagents.web.problems import invalid
+
+router = APIRouter(tags=["events"])
+health = APIRouter(tags=["health"])
+
+_PING = 15
+"""Seconds between signs of life, well under what proxies cut off."""
+
+
+class Healthy(View):
+    """This process serves, and its database answers."""
+
+    status: str
+
+
+@router.get("/events", response_class=EventSourceResponse)
+async def stream(
+    _by: Viewer,
+    request: Request,
+    data: Data,
+    kinds: Annotated[str, Query(max_length=200, description="Some of call,turn,campaign,import,delivery.")] = "",
+) -> EventSourceResponse:
+    """What has just changed, as server-sent events: `event` the kind, `data` `{"id", "campaign"}`. Read the thing
+    itself to see how it is now. `missed` says that others may have been missed: read everything again."""
+    wanted = [kind.strip() for kind in kinds.split(",") if kind.strip()] or list(events.KINDS)
+    if unknown := set(wanted) - set(events.KINDS):
+        raise invalid("kinds", f"There is no {', '.join(sorted(unknown))}; there are {', '.join(events.KINDS)}.")
+
+    async def lines() -> AsyncGenerator[ServerSentEvent]:
+        async with aclosing(events.events(data, wanted)) as source:
+            async for event in source:
+                told = {"id": event.id, "campaign": event.campaign}
+                yield ServerSentEvent(json.dumps(told), event=event.kind)
+
+    return EventSourceResponse(lines(), ping=_PING)
+
+
+@health.get("/healthz")
+async def get_health(data: Data) -> Healthy:
+    """Whether this process serves and its database answers; 503 when it does not. Needs no sign-in."""
+    async with data.transaction() as session:
+        await session.execute(text("SELECT 1"))
+    return Healthy(status="ok")
