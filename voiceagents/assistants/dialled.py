@@ -61,15 +61,11 @@ def meant(dialled: str, ours: Iterable[str]) -> str | None:
         return None
     if exact := [number for number in written if _whole(number) == digits]:
         return exact[0]
-    fitting = [number for number in written if _nationally_the_same(dialled, number)]
+    # Written without its country code; or else dialled without one.
+    at_home = [number for number in written if "+" not in number and _digits(number) in _national_forms(dialled)]
+    from_home = [number for number in written if "+" not in dialled and _digits(dialled) in _national_forms(number)]
+    fitting = at_home or from_home
     return fitting[0] if len({_whole(number) for number in fitting}) == 1 else None
-
-
-def _nationally_the_same(one: str, other: str) -> bool:
-    """True when one of the two is the other without its country code."""
-    return ("+" not in one and _digits(one) in _national_forms(other)) or (
-        "+" not in other and _digits(other) in _national_forms(one)
-    )
 
 
 def _national_forms(number: str) -> set[str]:

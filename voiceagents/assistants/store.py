@@ -46,12 +46,8 @@ async def add(session: AsyncSession, draft: AssistantDraft) -> int:
         AssistantProblem: its id is taken, or it has neither id nor name.
     """
     _require_name(draft)
-    version = await _newest(session, draft.id) + 1
-    values: dict[str, Any] = draft.model_dump(mode="json") | {"version": version}
-    statement = insert(Assistant).values(**values).on_conflict_do_nothing(index_elements=[Assistant.id])
-    if (await session.execute(statement.returning(Assistant.id))).scalar_one_or_none() is None:
+    if (version := await _insert(session, draft)) is None:
         raise AssistantProblem(f"There is an assistant {draft.id!r} already: take another --id, or --replace it.")
-    await _keep(session, draft, version)
     return version
 
 
@@ -70,11 +66,15 @@ async def save(session: AsyncSession, draft: AssistantDraft, *, expected_version
         AssistantChanged: it is at another version than expected, or gone.
     """
     _require_name(draft)
-    found = await session.get(Assistant, draft.id, with_for_update=True, populate_existing=True)
+    found = await _locked(session, draft.id)
+    if found is None and expected_version is not None:
+        raise AssistantChanged(f"The assistant {draft.id!r} was removed since you read it.")
+    if found is None and (version := await _insert(session, draft)) is not None:
+        return version
+    # Somebody may have added it in between.
+    found = found or await _locked(session, draft.id)
     if found is None:
-        if expected_version is not None:
-            raise AssistantChanged(f"The assistant {draft.id!r} was removed since you read it.")
-        return await add(session, draft)
+        raise AssistantChanged(f"The assistant {draft.id!r} is being added and removed by somebody else right now.")
     if expected_version is not None and found.version != expected_version:
         raise AssistantChanged(
             f"The assistant {draft.id!r} is at version {found.version} by now, and your change was made from version "
@@ -199,6 +199,21 @@ async def release(session: AsyncSession, e164: str) -> None:
 def _require_name(draft: AssistantDraft) -> None:
     if not draft.id or not draft.name.strip():
         raise AssistantProblem("An assistant needs a name with a letter or digit in it, or an id of its own (--id).")
+
+
+async def _locked(session: AsyncSession, assistant_id: str) -> Assistant | None:
+    return await session.get(Assistant, assistant_id, with_for_update=True, populate_existing=True)
+
+
+async def _insert(session: AsyncSession, draft: AssistantDraft) -> int | None:
+    """Adds an assistant and answers with its version; None when its id is taken."""
+    version = await _newest(session, draft.id) + 1
+    values: dict[str, Any] = draft.model_dump(mode="json") | {"version": version}
+    statement = insert(Assistant).values(**values).on_conflict_do_nothing(index_elements=[Assistant.id])
+    if (await session.execute(statement.returning(Assistant.id))).scalar_one_or_none() is None:
+        return None
+    await _keep(session, draft, version)
+    return version
 
 
 async def _newest(session: AsyncSession, assistant_id: str) -> int:
