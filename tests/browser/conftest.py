@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -38,15 +39,20 @@ async def chromium() -> AsyncIterator[Browser]:
 
 
 @pytest.fixture
-def site_settings(database_url: str, tmp_path: Path) -> Settings:
-    """The environment of the site: no LiveKit, unless a test brings one."""
-    return Settings(_env_file=None, database_url=database_url, voiceagents_data=tmp_path, livekit_url=None)  # type: ignore[call-arg]
+def surrounding_settings() -> dict[str, Any]:
+    """What a test sets beside database and folder; by default there is no LiveKit."""
+    return {"livekit_url": None, "sip_trunk_id": None}
 
 
 @pytest_asyncio.fixture
-async def site(chromium: Browser, database: Database, site_settings: Settings) -> AsyncIterator[Site]:
+async def site(
+    chromium: Browser, database: Database, database_url: str, tmp_path: Path, surrounding_settings: dict[str, Any]
+) -> AsyncIterator[Site]:
     """The web application on a fresh database."""
-    running = Site(chromium, database, site_settings)
+    settings = Settings(
+        **{"_env_file": None, "database_url": database_url, "voiceagents_data": tmp_path, **surrounding_settings}
+    )
+    running = Site(chromium, database, settings)
     await running.start()
     yield running
     await running.stop()

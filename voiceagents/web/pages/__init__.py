@@ -3,25 +3,27 @@
 from fastapi import FastAPI
 
 from voiceagents.web.pages import (
+    assistants,
+    calendars,
     call,
+    calls,
     campaign_contacts,
     campaign_editing,
     campaign_live,
     campaigns,
     contact,
+    do_not_call,
+    live,
+    numbers,
+    settings,
     sign_in,
 )
 from voiceagents.web.pages.rendering import problem_page
 
 _FAMILIES = (
-    sign_in,
-    campaigns,
-    campaign_editing,
-    campaign_contacts,
-    campaign_live,
-    contact,
-    call,
-)
+    sign_in, campaigns, campaign_editing, campaign_contacts, campaign_live, contact, calls, call, live, assistants,
+    numbers, do_not_call, calendars, settings,
+)  # fmt: skip
 
 
 def include(app: FastAPI) -> None:

@@ -1,0 +1,75 @@
+"""Which calendars may calls book in?"""
+
+import json
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Form, Request
+from fastapi.responses import Response
+
+from voiceagents.assistants.store import id_of
+from voiceagents.calendars import store
+from voiceagents.calendars.base import CalendarProblem
+from voiceagents.calendars.store import CalendarDraft
+from voiceagents.db import Database
+from voiceagents.web import audit
+from voiceagents.web.auth import Principal, current_user, require
+from voiceagents.web.models import Role
+from voiceagents.web.pages.rendering import page, then
+
+router = APIRouter(prefix="/calendars")
+User = Annotated[Principal, Depends(current_user)]
+Editor = Annotated[Principal, Depends(require(Role.EDITOR))]
+_HERE = "/calendars"
+
+
+@router.get("")
+async def show(request: Request, user: User) -> Response:
+    return await _page(request, user, {"name": "", "provider": "builtin", "settings": ""}, "")
+
+
+@router.post("")
+async def save(
+    request: Request,
+    user: Editor,
+    name: Annotated[str, Form()] = "",
+    provider: Annotated[str, Form()] = "builtin",
+    settings: Annotated[str, Form()] = "",
+) -> Response:
+    database: Database = request.app.state.database
+    try:
+        given: Any = json.loads(settings) if settings.strip() else {}
+        if not isinstance(given, dict):
+            raise CalendarProblem("The settings are an object, such as {}.")
+        draft = CalendarDraft(id_of(name), name.strip(), provider, given)  # pyright: ignore[reportUnknownArgumentType]
+        async with database.transaction() as session:
+            await store.add(session, draft)
+            await audit.record(session, request, user, "created", "calendar", draft.id)
+    except json.JSONDecodeError as error:
+        problem = f"The settings are no JSON: {error}"
+    except CalendarProblem as error:
+        problem = str(error)
+    else:
+        return then(request, _HERE, f'"{draft.name}" is there. Give it to an assistant.')
+    return await _page(request, user, {"name": name, "provider": provider, "settings": settings}, problem)
+
+
+@router.post("/remove")
+async def remove(request: Request, user: Editor, calendar: Annotated[str, Form()]) -> Response:
+    database: Database = request.app.state.database
+    try:
+        async with database.transaction() as session:
+            await store.remove(session, calendar)
+            await audit.record(session, request, user, "removed", "calendar", calendar)
+    except CalendarProblem as error:
+        return then(request, _HERE, str(error))
+    return then(request, _HERE, "The calendar is removed.")
+
+
+async def _page(request: Request, user: Principal, given: dict[str, str], problem: str) -> Response:
+    database: Database = request.app.state.database
+    async with database.transaction() as session:
+        calendars = [(one, store.shown(one.settings)) for one in await store.calendars(session)]
+    return page(
+        request, user, "calendars", nav="Calendars", status=422 if problem else 200, calendars=calendars, given=given,
+        problem=problem, providers=[(name, name) for name in store.PROVIDERS],
+    )  # fmt: skip

@@ -1,0 +1,77 @@
+"""What is being talked about right now? Calls in flight of everybody, and a way to listen in."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import JSONResponse, Response
+from sqlalchemy import select
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from voiceagents.calls import presence
+from voiceagents.calls.models import Call
+from voiceagents.calls.states import CallState
+from voiceagents.campaigns import engines
+from voiceagents.db import Database
+from voiceagents.settings import Settings
+from voiceagents.web import audit
+from voiceagents.web.auth import Principal, current_user, require
+from voiceagents.web.events import events
+from voiceagents.web.models import Role
+from voiceagents.web.pages import rooms
+from voiceagents.web.pages.rendering import fragment, page
+from voiceagents.web.problems import conflict, not_found
+
+router = APIRouter(prefix="/live")
+User = Annotated[Principal, Depends(current_user)]
+Editor = Annotated[Principal, Depends(require(Role.EDITOR))]
+
+_MOST = 100
+
+
+@router.get("")
+async def live(request: Request, user: User) -> Response:
+    database: Database = request.app.state.database
+    async with database.transaction() as session:
+        calls = (
+            await session.scalars(
+                select(Call).where(Call.state != CallState.ENDED).order_by(Call.created_at.desc()).limit(_MOST + 1)
+            )
+        ).all()
+        places, running = await presence.places(session), await engines.living(session)
+    context: dict[str, Any] = {"calls": calls[:_MOST], "more": len(calls) > _MOST, "places": places, "engines": running}
+    if "hx-request" in request.headers:
+        return fragment(request, user, "_live", **context)
+    return page(request, user, "live", nav="Live", **context)
+
+
+@router.get("/events")
+async def changes(request: Request, user: User) -> Response:
+    """Says "changed" whenever a call has."""
+    database: Database = request.app.state.database
+
+    async def told() -> AsyncGenerator[ServerSentEvent]:
+        yield ServerSentEvent(data="{}", event="ready")
+        async with aclosing(events(database, ("call",))) as heard:
+            async for _ in heard:
+                yield ServerSentEvent(data="{}", event="changed")
+
+    return EventSourceResponse(told(), ping=15)
+
+
+@router.post("/{call_id}/listen")
+async def listen(request: Request, user: Editor, call_id: UUID) -> Response:
+    """Lets the browser hear a call, unheard and unseen; that somebody listens is put on record."""
+    database: Database = request.app.state.database
+    settings: Settings = request.app.state.settings
+    async with database.transaction() as session:
+        call = await session.get(Call, call_id)
+        if call is None:
+            raise not_found("There is no such call.")
+        if call.state is CallState.ENDED or not call.room_name:
+            raise conflict("The call has ended.")
+        await audit.record(session, request, user, "listened", "call", call_id)
+    token = rooms.listener_token(settings, call.room_name, f"listener-{user.user_id.hex[:8]}")
+    return JSONResponse({"url": settings.livekit.url, "token": token})

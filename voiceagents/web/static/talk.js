@@ -1,0 +1,76 @@
+// Talking to an assistant in the browser: the browser joins the assistant's room in place of a phone.
+"use strict";
+document.addEventListener("DOMContentLoaded", () => {
+  const card = document.querySelector("[data-talk]");
+  if (!card) return;
+  const begin = card.querySelector("[data-begin]"), end = card.querySelector("[data-end]"), state = card.querySelector("[data-state]");
+  const loudness = card.querySelector("[data-loudness]"), transcript = card.querySelector("[data-said-here]");
+  const csrf = () => JSON.parse(document.body.getAttribute("hx-headers"))["X-CSRF-Token"];
+  let room = null, name = "", meter = 0;
+
+  const showCall = async () => {
+    const answer = await fetch(card.dataset.talks + name, { headers: { Accept: "application/json" } });
+    if (!answer.ok) return;
+    const link = Object.assign(document.createElement("a"), { href: (await answer.json()).call, textContent: "See this call" });
+    state.append(" ", link);
+  };
+
+  const over = (words) => {
+    clearInterval(meter);
+    room = null;
+    begin.hidden = false; end.hidden = true; loudness.hidden = true;
+    begin.removeAttribute("aria-busy");
+    state.textContent = words;
+  };
+
+  const heard = (segments, participant) => {
+    for (const segment of segments) {
+      const id = `said-${segment.id}`;
+      let line = document.getElementById(id);
+      if (!line) {
+        line = Object.assign(document.createElement("li"), { id });
+        const mine = participant?.identity === room?.localParticipant.identity;
+        line.className = mine ? "person" : "agent";
+        line.append(document.createElement("span"), Object.assign(document.createElement("span"), { className: "says" }));
+        line.firstChild.className = "at quiet"; line.firstChild.textContent = mine ? "You" : "It";
+        transcript.append(line);
+      }
+      line.lastChild.textContent = segment.text;
+    }
+  };
+
+  begin.addEventListener("click", async () => {
+    begin.setAttribute("aria-busy", "true");
+    state.textContent = "Asking for the microphone.";
+    transcript.replaceChildren();
+    const answer = await fetch(card.dataset.talk, { method: "POST", headers: { "X-CSRF-Token": csrf(), "HX-Request": "true" } });
+    if (!answer.ok) {
+      const said = new DOMParser().parseFromString(await answer.text(), "text/html").body.textContent.trim();
+      over(said || "The assistant cannot be reached.");
+      return;
+    }
+    const given = await answer.json();
+    name = given.room;
+    room = new LivekitClient.Room();
+    const { RoomEvent } = LivekitClient;
+    room.on(RoomEvent.TrackSubscribed, (track) => {
+      if (track.kind !== "audio") return;
+      document.body.append(Object.assign(track.attach(), { hidden: true }));
+      state.textContent = "Connected: say something.";
+    });
+    room.on(RoomEvent.TranscriptionReceived, heard);
+    room.on(RoomEvent.Disconnected, () => { over("The call is over."); showCall(); });
+    try {
+      await room.connect(given.url, given.token);
+      await room.startAudio();
+      await room.localParticipant.setMicrophoneEnabled(true);
+      state.textContent = "Waiting for the assistant to pick up.";
+      begin.hidden = true; end.hidden = false; loudness.hidden = false;
+      meter = setInterval(() => { loudness.value = Math.max(0, ...[...(room?.remoteParticipants.values() ?? [])].map((one) => one.audioLevel)); }, 100);
+    } catch (error) {
+      await room.disconnect();
+      over(error.name === "NotAllowedError" ? "The browser does not let this page use the microphone." : `It did not work: ${error.message}`);
+    }
+  });
+  end.addEventListener("click", () => room?.disconnect());
+});
