@@ -28,10 +28,12 @@ class Redispatcher:
         self._livekit = livekit
         self._agent_name = agent_name
         self._waiting_since: dict[str, float] = {}
+        self._known: dict[str, int] = {}
 
     async def look(self, waiting: Iterable[str], now: float) -> None:
         """Takes note of the rooms that wait for an agent now, and repeats the dispatches of those that waited long."""
         self._waiting_since = {room: self._waiting_since.get(room, now) for room in waiting}
+        self._known = {room: self._known.get(room, 1) for room in self._waiting_since}
         for room, since in self._waiting_since.items():
             if now - since > PATIENCE:
                 self._waiting_since[room] = now
@@ -48,6 +50,10 @@ class Redispatcher:
         ours = [dispatch for dispatch in dispatches if dispatch.agent_name == self._agent_name]
         if not ours or any(dispatch.state.jobs for dispatch in ours):
             return  # another agent's room, or ours is on its way or has been here
+        known, self._known[room] = self._known[room], len(ours)
+        if len(ours) > known:
+            return  # another watcher has just done so
+        self._known[room] += 1
         log.info("%s", logs.event("DISPATCHED_AGAIN", room=logs.room(room), cause="no agent had taken the call"))
         await self._livekit.agent_dispatch.create_dispatch(
             api.CreateAgentDispatchRequest(

@@ -33,6 +33,13 @@ log = logging.getLogger("voiceagents.engine")
 LOST = timedelta(seconds=10)
 """Time after its dispatch at which a call that no agent has come for is dispatched again. The claim lets one dial."""
 
+CLAIMS_WITHIN = timedelta(seconds=20)
+"""Time after its dispatch within which an agent that came has claimed the dial.
+
+One that is in the room for longer may be nothing but a record: what a livekit-server that died leaves of its rooms is
+never tidied up (measured on livekit-server 1.11.0).
+"""
+
 _NOT_DIALLED = (CallState.QUEUED, CallState.DISPATCHED)
 _TRIES = 4
 _AWAY = (api.ServerError, aiohttp.ClientError, TimeoutError, OSError)
@@ -69,9 +76,10 @@ class Dispatcher:
             except _AWAY as error:
                 log.warning("DISPATCH_FAILED | call=%s | cause=%s", call.id, first_line(error))
                 return  # looked at again with the next reconciliation
-            if api.ParticipantInfo.Kind.AGENT in (present or ()) or self._was_just_offered(call.id):
+            comes = call.dispatched_at is None or call.dispatched_at > clock.now() - CLAIMS_WITHIN
+            if (comes and api.ParticipantInfo.Kind.AGENT in (present or ())) or self._was_just_offered(call.id):
                 return
-            log.warning("DISPATCH_LOST | call=%s | no agent has come: dispatched again", call.id)
+            log.warning("DISPATCH_LOST | call=%s | no agent has taken it: dispatched again", call.id)
             again = present is not None
         try:
             await self._bring_to_agent(call, contact, campaign, again=again)
