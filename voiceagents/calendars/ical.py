@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, cast
+from urllib.parse import quote, unquote
 from zoneinfo import ZoneInfo
 
 import icalendar
@@ -83,26 +84,33 @@ def written(booking: Booking, *, uid: str, key: str, now: datetime, claim: bool 
     event.add("SEQUENCE", sequence)
     event.add("DTSTART", booking.start.astimezone(UTC))
     event.add("DTEND", booking.end.astimezone(UTC))
-    event.add("SUMMARY", booking.title)
+    event.add("SUMMARY", _printable(booking.title))
     sure = booking.status is BookingStatus.BOOKED and not claim
     event.add("STATUS", "CONFIRMED" if sure else "TENTATIVE")
     event.add("TRANSP", "OPAQUE")
     who = booking.attendee
     contact = [part for part in (who.name, who.phone, who.email) if part]
-    event.add("CONTACT", ", ".join(contact))
-    event.add("DESCRIPTION", "\n".join([*contact, *([f"Time zone: {who.zone}"] if who.zone else []), booking.notes]))
+    event.add("CONTACT", _printable(", ".join(contact)))
+    about = [*contact, *([f"Time zone: {who.zone}"] if who.zone else []), booking.notes]
+    event.add("DESCRIPTION", "\n".join(_printable(line) for part in about for line in part.splitlines()))
     ours = {
         "KEY": key, "STATUS": booking.status.value, "NAME": who.name, "PHONE": who.phone, "EMAIL": who.email,
         "ZONE": who.zone, "NOTES": booking.notes, "CLAIM": "1" if claim else None,
     }  # fmt: skip
     for name, value in ours.items():
         if value:
-            event.add(_OURS + name, value)
+            # Nothing of the standard says how the text of a property of one's own is escaped.
+            event.add(_OURS + name, quote(value, safe=" @+:,/"))
     calendar: Any = icalendar.Calendar()
     calendar.add("PRODID", "-//voiceagents//calendars//EN")
     calendar.add("VERSION", "2.0")
     calendar.add_component(event)
     return calendar.to_ical().decode()
+
+
+def _printable(line: str) -> str:
+    """A text without characters that RFC 5545 forbids in one, which a model may well produce."""
+    return "".join(character if character.isprintable() else " " for character in line)
 
 
 def _event(one: Any, href: str, zone: ZoneInfo, owner: str | None) -> Event | None:
@@ -114,7 +122,7 @@ def _event(one: Any, href: str, zone: ZoneInfo, owner: str | None) -> Event | No
     key = one.get(_OURS + "KEY")
     if key is None:
         return Event(start, end)
-    return Event(start, end, _booking(one, href, start, end), str(key), claim=_OURS + "CLAIM" in one)
+    return Event(start, end, _booking(one, href, start, end), unquote(str(key)), claim=_OURS + "CLAIM" in one)
 
 
 def _takes_time(one: Any, owner: str | None) -> bool:
@@ -155,7 +163,7 @@ def _instant(when: date | datetime, zone: ZoneInfo) -> datetime:
 def _booking(one: Any, href: str, start: datetime, end: datetime) -> Booking:
     def said(name: str) -> str | None:
         value = one.get(_OURS + name)
-        return str(value) if value is not None else None
+        return unquote(str(value)) if value is not None else None
 
     # The owner agrees to a request, or takes an agreement back, in any calendar program: by the standard's own word.
     sure = str(one.get("STATUS", "CONFIRMED")).upper() != "TENTATIVE"
