@@ -15,6 +15,7 @@ from voiceagents.calls.models import Call, CallEvent, Turn
 from voiceagents.calls.states import CallState, Speaker
 from voiceagents.campaigns.models import Campaign
 from voiceagents.db import Database
+from voiceagents.web import audit
 from voiceagents.web.auth import Principal, current_user, require
 from voiceagents.web.models import Role
 from voiceagents.web.pages import rooms
@@ -107,6 +108,7 @@ async def hang_up(request: Request, user: Editor, call_id: UUID) -> Response:
     database: Database = request.app.state.database
     async with database.transaction() as session:
         call = await _call(session, call_id)
+        await audit.record(session, request, user, "ended", "call", call_id)
     if call.state is CallState.ENDED or not call.room_name:
         return then(request, f"/calls/{call_id}", "The call has ended already.")
     stuck = await rooms.hang_up(request.app.state.settings, [call.room_name])

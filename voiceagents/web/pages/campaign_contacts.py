@@ -3,30 +3,35 @@
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Annotated, Any, BinaryIO
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import FileResponse, Response, StreamingResponse
+from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.datastructures import FormData, UploadFile
 
 from voiceagents.calls.states import Outcome
-from voiceagents.campaigns import contacts, editing, results, search
+from voiceagents.campaigns import contacts, editing, imports, results, search
 from voiceagents.campaigns.contacts import Preview
+from voiceagents.campaigns.import_report import ImportReport
 from voiceagents.campaigns.mapping import EMAIL, IGNORE, NAME, PHONE, TIME_ZONE, ColumnMapping
+from voiceagents.campaigns.models import ContactImport
 from voiceagents.campaigns.numbers import UnknownRegion, region_code
 from voiceagents.campaigns.rows import TableError
-from voiceagents.campaigns.states import CampaignState, ContactState
+from voiceagents.campaigns.states import CampaignState, ContactState, ImportState
 from voiceagents.campaigns.tabular import Pasted, Reading
 from voiceagents.campaigns.terms import Terms
 from voiceagents.clock import now
 from voiceagents.db import Database
+from voiceagents.web import audit
 from voiceagents.web.auth import Principal, current_user, require
 from voiceagents.web.models import Role
 from voiceagents.web.pages import figures
 from voiceagents.web.pages.campaign_editing import tabs_of
 from voiceagents.web.pages.campaigns import found
-from voiceagents.web.pages.imports import Imports
+from voiceagents.web.pages.importing import refused_file, started
 from voiceagents.web.pages.rendering import fragment, page, query_of, then
 from voiceagents.web.problems import not_found
 
@@ -77,7 +82,7 @@ async def preview(request: Request, user: Editor, campaign_id: UUID) -> Response
     form = await request.form()
     try:
         region = region_code(_text(form, "region") or None)
-        shown = await _previewed(form, region)
+        shown, _ = await _previewed(form, region)
     except (TableError, UnknownRegion) as error:
         return fragment(request, user, "campaigns/_import_preview", problem=str(error), campaign=campaign)
     return fragment(
@@ -93,7 +98,7 @@ async def start(request: Request, user: Editor, campaign_id: UUID) -> Response:
     form = await request.form()
     try:
         region = region_code(_text(form, "region") or None)
-        mapping = (await _previewed(form, region)).mapping
+        _, roles = await _previewed(form, region)
         source, name = _source(form)
     except (TableError, UnknownRegion) as error:
         return page(
@@ -103,22 +108,31 @@ async def start(request: Request, user: Editor, campaign_id: UUID) -> Response:
     if region != campaign.default_region:
         async with database.transaction() as session:
             await editing.edit(session, campaign_id, Terms(default_region=region), now())
-    new = await _imports(request).start(
-        campaign_id, source, name, mapping,
-        region=region, all_or_nothing=_text(form, "all_or_nothing") == "yes", reading=_reading(form),
+    new = await started(
+        request, user, campaign_id, source, name,
+        roles=roles, region=region, all_or_nothing=_text(form, "all_or_nothing") == "yes", reading=_reading(form),
     )  # fmt: skip
     return then(request, f"/campaigns/{campaign_id}/imports/{new.id}")
 
 
 @router.get("/imports/{import_id}")
-async def report(request: Request, user: Editor, campaign_id: UUID, import_id: UUID) -> Response:
-    campaign = await found(_database(request), campaign_id)
-    shown = _imports(request).get(import_id)
-    if shown is None or shown.campaign_id != campaign_id:
-        raise not_found("The report of this import is gone; the contacts that it added are in the list.")
-    if shown.ended:
+async def report(request: Request, user: User, campaign_id: UUID, import_id: UUID) -> Response:
+    """How far an import is, and what became of its rows."""
+    database = _database(request)
+    campaign = await found(database, campaign_id)
+    async with database.transaction() as session:
+        shown = await _import(session, campaign_id, import_id)
+    ended = shown.state is not ImportState.RUNNING
+    if ended:
         figures.forget(campaign_id)
-    context: dict[str, Any] = {"shown": shown, "campaign": campaign}
+    context: dict[str, Any] = {
+        "shown": shown,
+        "campaign": campaign,
+        "ended": ended,
+        "cut_off": imports.cut_off(shown, now()),
+        # Kept as JSON: a report of an earlier version may lack what this one counts.
+        "report": {**asdict(ImportReport()), **shown.report},
+    }
     if "hx-request" in request.headers:
         return fragment(request, user, "campaigns/_import_report", **context)
     return page(
@@ -126,12 +140,30 @@ async def report(request: Request, user: Editor, campaign_id: UUID, import_id: U
     )
 
 
+@router.post("/imports/{import_id}/cancel")
+async def cancel(request: Request, user: Editor, campaign_id: UUID, import_id: UUID) -> Response:
+    async with _database(request).transaction() as session:
+        await _import(session, campaign_id, import_id)
+        await imports.cancel(session, import_id)
+        await audit.record(session, request, user, "cancelled", "import", import_id)
+    return then(request, f"/campaigns/{campaign_id}/imports/{import_id}")
+
+
 @router.get("/imports/{import_id}/refused.csv")
-async def refused(request: Request, user: Editor, campaign_id: UUID, import_id: UUID) -> Response:
-    shown = _imports(request).get(import_id)
-    if shown is None or shown.campaign_id != campaign_id or shown.report.error_file is None:
+async def refused(request: Request, user: User, campaign_id: UUID, import_id: UUID) -> Response:
+    async with _database(request).transaction() as session:
+        await _import(session, campaign_id, import_id)
+    path = refused_file(request.app.state.settings, import_id)
+    if not await asyncio.to_thread(path.is_file):
         raise not_found("There is no file of refused rows.")
-    return FileResponse(shown.report.error_file, media_type="text/csv", filename="refused rows.csv")
+    return FileResponse(path, media_type="text/csv", filename="refused rows.csv")
+
+
+async def _import(session: AsyncSession, campaign_id: UUID, import_id: UUID) -> ContactImport:
+    row = await session.get(ContactImport, import_id)
+    if row is None or row.campaign_id != campaign_id:
+        raise not_found("There is no such import into this campaign.")
+    return row
 
 
 @router.get("/results.csv")
@@ -150,7 +182,8 @@ async def export(request: Request, user: User, campaign_id: UUID) -> Response:
     return StreamingResponse(body(), media_type="text/csv; charset=utf-8", headers=headers)
 
 
-async def _previewed(form: FormData, region: str | None) -> Preview:
+async def _previewed(form: FormData, region: str | None) -> tuple[Preview, dict[str, str]]:
+    """What the first rows become, and the roles that the person gave to columns."""
     source, _ = _source(form)
     reading = _reading(form)
 
@@ -159,7 +192,7 @@ async def _previewed(form: FormData, region: str | None) -> Preview:
 
     guessed = await asyncio.to_thread(read)
     changes = _changes(form, guessed.mapping)
-    return await asyncio.to_thread(read, guessed.mapping.edited(changes)) if changes else guessed
+    return (await asyncio.to_thread(read, guessed.mapping.edited(changes)) if changes else guessed), changes
 
 
 def _changes(form: FormData, guessed: ColumnMapping) -> dict[str, str]:
@@ -209,10 +242,3 @@ def _one_of(kind: type[ContactState] | type[Outcome], word: str | None) -> str |
 
 def _database(request: Request) -> Database:
     return request.app.state.database
-
-
-def _imports(request: Request) -> Imports:
-    state = request.app.state
-    if not hasattr(state, "imports_of_pages"):
-        state.imports_of_pages = Imports(state.database)
-    return state.imports_of_pages

@@ -19,6 +19,7 @@ from voiceagents.campaigns.states import CampaignState
 from voiceagents.campaigns.terms import Terms
 from voiceagents.db import Database
 from voiceagents.settings import Settings
+from voiceagents.web import audit
 from voiceagents.web.auth import Principal, require
 from voiceagents.web.models import Role
 from voiceagents.web.pages import figures, preflight, retry_form, rooms, week
@@ -56,6 +57,7 @@ async def create(request: Request, user: Editor) -> Response:
         try:
             async with _database(request).transaction() as session:
                 campaign = await editing.create(session, terms)
+                await audit.record(session, request, user, "created", "campaign", campaign.id)
             return then(
                 request, f"/campaigns/{campaign.id}/contacts", f'"{campaign.name}" is a draft. Now add contacts.'
             )
@@ -74,7 +76,7 @@ async def script(request: Request, user: Editor, campaign_id: UUID) -> Response:
 @router.post("/{campaign_id}/script")
 async def save_script(request: Request, user: Editor, campaign_id: UUID) -> Response:
     given = await _given(request)
-    errors = await _saved(request, campaign_id, given, _SCRIPT)
+    errors = await _saved(request, user, campaign_id, given, _SCRIPT)
     campaign = await found(_database(request), campaign_id)
     if errors:
         return await _script_page(request, user, campaign, given, errors)
@@ -144,7 +146,7 @@ async def save_hours(request: Request, user: Editor, campaign_id: UUID) -> Respo
     if not errors:
         dates = [line.strip() for line in given.get("blackout", "").replace(",", "\n").splitlines() if line.strip()]
         more: dict[str, Any] = {"blackout": dates, **({"retry": retry} if retry is not None else {})}
-        errors = await _saved(request, campaign_id, {**given, **more}, (*_HOURS, *more))
+        errors = await _saved(request, user, campaign_id, {**given, **more}, (*_HOURS, *more))
     campaign = await found(_database(request), campaign_id)
     if errors:
         return _hours_page(request, user, campaign, given, retry_form.given(given), errors)
@@ -219,7 +221,7 @@ def _terms(given: Mapping[str, Any], names: tuple[str, ...]) -> tuple[Terms | No
 
 
 async def _saved(
-    request: Request, campaign_id: UUID, given: Mapping[str, Any], names: tuple[str, ...]
+    request: Request, user: Principal, campaign_id: UUID, given: Mapping[str, Any], names: tuple[str, ...]
 ) -> dict[str, str]:
     """Saves, or answers what is wrong with which field ("" for the whole)."""
     terms, errors = _terms(given, names)
@@ -227,7 +229,8 @@ async def _saved(
         return errors
     try:
         async with _database(request).transaction() as session:
-            await editing.edit(session, campaign_id, terms, clock.now())
+            edited = await editing.edit(session, campaign_id, terms, clock.now())
+            await audit.record(session, request, user, "changed", "campaign", campaign_id, fields=edited.changed)
     except AssistantProblem as error:
         return {"assistant_id": str(error)}
     except CampaignProblem as error:

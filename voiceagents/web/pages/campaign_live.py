@@ -17,6 +17,7 @@ from voiceagents.campaigns.lifecycle import CampaignProblem
 from voiceagents.campaigns.states import CampaignState
 from voiceagents.campaigns.terms import Terms
 from voiceagents.db import Database
+from voiceagents.web import audit
 from voiceagents.web.auth import Principal, current_user, require
 from voiceagents.web.events import MISSED, events
 from voiceagents.web.models import Role
@@ -121,7 +122,8 @@ async def limits(request: Request, user: Editor, campaign_id: UUID) -> Response:
     database: Database = request.app.state.database
     try:
         async with database.transaction() as session:
-            await editing.edit(session, campaign_id, Terms.model_validate(given), clock.now())
+            edited = await editing.edit(session, campaign_id, Terms.model_validate(given), clock.now())
+            await audit.record(session, request, user, "changed", "campaign", campaign_id, fields=edited.changed)
         said = "The limits are changed; they count from the next call on."
     except ValidationError as error:
         one = error.errors(include_input=False, include_url=False)[0]

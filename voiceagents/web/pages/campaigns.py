@@ -14,6 +14,7 @@ from voiceagents.campaigns.lifecycle import CampaignProblem
 from voiceagents.campaigns.models import Campaign
 from voiceagents.campaigns.states import CampaignState
 from voiceagents.db import Database
+from voiceagents.web import audit
 from voiceagents.web.auth import Principal, current_user, require
 from voiceagents.web.models import Role
 from voiceagents.web.pages import figures
@@ -76,6 +77,7 @@ async def start(request: Request, user: Editor, campaign_id: UUID) -> Response:
             campaign = await lifecycle.start(
                 session, campaign_id, clock.now(), default_trunk=request.app.state.settings.sip_trunk_id
             )
+            await audit.record(session, request, user, "started", "campaign", campaign_id)
     except CampaignProblem as error:
         return then(request, f"/campaigns/{campaign_id}/check", str(error))
     figures.forget(campaign_id)
@@ -88,7 +90,7 @@ async def start(request: Request, user: Editor, campaign_id: UUID) -> Response:
 @router.post("/{campaign_id}/pause")
 async def pause(request: Request, user: Editor, campaign_id: UUID) -> Response:
     return await _changed(
-        request, campaign_id,
+        request, user, campaign_id, "paused",
         lambda session: lifecycle.pause(session, campaign_id, f"paused by {user.name or user.email}"),
         "Paused: nobody is dialled any more. Calls that are going on go on.",
     )  # fmt: skip
@@ -98,7 +100,9 @@ async def pause(request: Request, user: Editor, campaign_id: UUID) -> Response:
 async def resume(request: Request, user: Editor, campaign_id: UUID) -> Response:
     return await _changed(
         request,
+        user,
         campaign_id,
+        "resumed",
         lambda session: lifecycle.resume(session, campaign_id, clock.now()),
         "The campaign goes on.",
     )
@@ -112,6 +116,7 @@ async def cancel(request: Request, user: Editor, campaign_id: UUID, hang_up: Ann
     try:
         async with database.transaction() as session:
             going_on = await lifecycle.cancel(session, campaign_id, clock.now(), hang_up=bool(hang_up))
+            await audit.record(session, request, user, "cancelled", "campaign", campaign_id, hang_up=bool(hang_up))
     except CampaignProblem as error:
         return then(request, f"/campaigns/{campaign_id}", str(error))
     figures.forget(campaign_id)
@@ -127,8 +132,8 @@ async def cancel(request: Request, user: Editor, campaign_id: UUID, hang_up: Ann
 @router.post("/{campaign_id}/archive")
 async def archive(request: Request, user: Editor, campaign_id: UUID) -> Response:
     return await _changed(
-        request, campaign_id, lambda session: lifecycle.archive(session, campaign_id), "Archived. Its history stays.",
-        target="/campaigns",
+        request, user, campaign_id, "archived", lambda session: lifecycle.archive(session, campaign_id),
+        "Archived. Its history stays.", target="/campaigns",
     )  # fmt: skip
 
 
@@ -152,6 +157,7 @@ async def duplicate(
                 contacts=people == "all",
                 outcomes=() if people in ("none", "all") else (people,),
             )
+            await audit.record(session, request, user, "created", "campaign", copy.id, copy_of=str(campaign_id))
     except CampaignProblem as error:
         return then(request, f"/campaigns/{campaign_id}", str(error))
     return then(request, f"/campaigns/{copy.id}/script", f'"{copy.name}" is a new draft.')
@@ -159,7 +165,9 @@ async def duplicate(
 
 async def _changed(
     request: Request,
+    user: Principal,
     campaign_id: UUID,
+    action: str,
     change: Callable[[AsyncSession], Awaitable[Any]],
     said: str,
     *,
@@ -170,6 +178,7 @@ async def _changed(
     try:
         async with database.transaction() as session:
             await change(session)
+            await audit.record(session, request, user, action, "campaign", campaign_id)
     except CampaignProblem as error:
         return then(request, here, str(error))
     figures.forget(campaign_id)

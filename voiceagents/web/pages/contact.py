@@ -10,13 +10,14 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 from sqlalchemy import select
 
-from voiceagents import clock
+from voiceagents import clock, phone
 from voiceagents.calls.models import Call
 from voiceagents.campaigns import do_not_call, why
 from voiceagents.campaigns.lifecycle import CampaignProblem
 from voiceagents.campaigns.models import DecisionRecord
 from voiceagents.campaigns.why import Story
 from voiceagents.db import Database
+from voiceagents.web import audit
 from voiceagents.web.auth import Principal, current_user, require
 from voiceagents.web.models import Role
 from voiceagents.web.pages.campaign_editing import tabs_of
@@ -73,6 +74,7 @@ async def block(request: Request, user: Editor, campaign_id: UUID, contact_id: U
     async with database.transaction() as session:
         told = (await why.stories(session, str(contact_id), campaign, clock.now()))[0]
         await do_not_call.add(session, told.contact.phone, None, f"by {user.name or user.email}")
+        await audit.record(session, request, user, "added", "do_not_call", phone.mask(told.contact.phone))
     return then(request, f"/campaigns/{campaign_id}/contacts/{contact_id}", "The number is on the do-not-call list.")
 
 

@@ -75,7 +75,7 @@ async def add(
         return then(request, _HERE, f"Not added: {error}.")
     async with database.transaction() as session:
         new = await service.add(session, e164, None, reason.strip() or f"by {user.name or user.email}")
-        await audit.record(session, request, user, "added", "do_not_call", "list")
+        await audit.record(session, request, user, "added", "do_not_call", phone.mask(e164))
     return then(request, _HERE, f"{e164} will not be called." if new else f"{e164} was on the list already.")
 
 
@@ -93,7 +93,7 @@ async def remove(
     database: Database = request.app.state.database
     async with database.transaction() as session:
         gone = await service.remove(session, number, UUID(campaign) if campaign else None, reason.strip())
-        await audit.record(session, request, user, "removed", "do_not_call", "list")
+        await audit.record(session, request, user, "removed", "do_not_call", phone.mask(number))
     return then(request, _HERE, f"{number} may be called again." if gone else f"{number} was not on this list.")
 
 
