@@ -22,6 +22,8 @@ MUST_NOT_IMPORT = {
     "voiceagents.calls": ["livekit", "campaigns", "web", "cli"],
     "voiceagents.livekit": ["campaigns", "web", "cli"],
     "voiceagents.campaigns": ["livekit", "web", "cli"],
+    "voiceagents.webhooks": ["livekit", "campaigns", "web", "cli"],
+    "voiceagents.web": ["cli"],
     "voiceagents.speech": ["assistants", "calls", "campaigns", "livekit", "web", "cli"],
     "voiceagents.phone": ["logs", "db", "settings", "assistants", "calls", "campaigns", "livekit", "web", "cli"],
     "voiceagents.logs": ["db", "settings", "assistants", "calls", "campaigns", "livekit", "web", "cli"],

@@ -6,7 +6,8 @@ another machine:
 - `feed` picks due contacts of one campaign and makes their calls;
 - `dispatch` brings one call to an agent;
 - `settle` draws the conclusions from calls that ended;
-- `reconcile` dispatches calls that were forgotten between two steps.
+- `reconcile` dispatches calls that were forgotten between two steps;
+- `deliver` sends webhooks to one endpoint.
 
 Nothing polls busily. An alarm in each engine sleeps until the next moment at which something is due, or until
 PostgreSQL notifies that something happened: a call ended, a campaign was started or changed. Jobs of an engine that
@@ -37,11 +38,13 @@ from voiceagents.calls.models import Call
 from voiceagents.calls.states import CallState
 from voiceagents.calls.watcher import Watcher
 from voiceagents.campaigns import dispatcher, feeding, lifecycle, places, settling
+from voiceagents.campaigns.deliveries import Deliveries
 from voiceagents.campaigns.dispatcher import Dispatcher, first_line
 from voiceagents.campaigns.models import Campaign
 from voiceagents.campaigns.states import CampaignState
 from voiceagents.db import Database
 from voiceagents.settings import Settings
+from voiceagents.webhooks import models as webhooks
 
 log = logging.getLogger("voiceagents.engine")
 
@@ -85,6 +88,8 @@ class Engine:
         self._dispatch = self._task("dispatch", self._run_dispatch)
         self._settle = self._task("settle", self._run_settle)
         self._reconcile = self._task("reconcile", self._run_reconcile)
+        self._deliveries = Deliveries(self._database, self._random)
+        self._deliver = self._task("deliver", self._run_deliver)
 
     def _task(self, name: str, function: Callable[..., Awaitable[None]]) -> Any:
         return self.app.task(name=name, queue=name)(function)
@@ -158,12 +163,16 @@ class Engine:
                 async with await psycopg.AsyncConnection.connect(self._url, autocommit=True) as connection:
                     await connection.execute(f"LISTEN {history.ENDED_CHANNEL}")
                     await connection.execute(f"LISTEN {lifecycle.WAKE_CHANNEL}")
+                    await connection.execute(f"LISTEN {webhooks.CHANNEL}")
                     # Whatever was said while nobody listened was said to nobody.
                     self._all_due = self._settle_soon = True
+                    self._deliveries.hear()
                     self._wake.set()
                     async for notice in connection.notifies():
                         if notice.channel == history.ENDED_CHANNEL:
                             self._settle_soon = True
+                        elif notice.channel == webhooks.CHANNEL:
+                            self._deliveries.hear()
                         else:
                             with suppress(ValueError):
                                 self._due.add(UUID(notice.payload))
@@ -192,9 +201,12 @@ class Engine:
                 if self._settle_soon:
                     self._settle_soon = False
                     await self._defer(self._settle, "settle")
-                next_at = await self._defer_due_feeds(clock.now())
-                if next_at is not None:
-                    rest = max(0.0, (next_at - clock.now()).total_seconds())
+                times = [
+                    await self._defer_due_feeds(clock.now()),
+                    await self._deliveries.defer_due(clock.now(), self._defer_deliver),
+                ]
+                next_at = min(time for time in times if time is not None)
+                rest = max(0.0, (next_at - clock.now()).total_seconds())
             except (SQLAlchemyError, ProcrastinateException, psycopg.Error, OSError) as error:
                 log.warning("ENGINE_BLIND | cause=%s", first_line(error))
                 self._settle_soon = True
@@ -259,6 +271,13 @@ class Engine:
 
     async def _run_dispatch(self, call_id: str) -> None:
         await self._dispatcher.run(UUID(call_id))
+
+    async def _defer_deliver(self, endpoint_id: UUID) -> None:
+        await self._defer(self._deliver, f"deliver:{endpoint_id}", endpoint_id=str(endpoint_id))
+
+    async def _run_deliver(self, endpoint_id: str) -> None:
+        await self._deliveries.deliver(UUID(endpoint_id))
+        self._wake.set()
 
     async def _run_settle(self) -> None:
         async with self._database.transaction() as session:

@@ -15,7 +15,7 @@ from fastapi.staticfiles import StaticFiles
 from voiceagents import storage
 from voiceagents.db import Database
 from voiceagents.settings import Settings
-from voiceagents.web import api, known_errors, problems
+from voiceagents.web import api, known_errors, problems, webhooks_in
 from voiceagents.web.background import Background
 from voiceagents.web.csrf import require_own_page
 from voiceagents.web.passwords import Passwords
@@ -66,6 +66,7 @@ def create_app(settings: Settings, database: Database | None = None, *, with_pag
     known_errors.install(app)
     app.add_middleware(Security, policy=content_security_policy(settings.livekit_url), hosts=known_hosts(settings))
     api.include(app)
+    app.include_router(webhooks_in.router)
     if STATIC.is_dir():
         app.mount("/static", StaticFiles(directory=STATIC), name="static")
     if with_pages and PAGES.is_file():
