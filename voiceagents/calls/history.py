@@ -22,6 +22,7 @@ from voiceagents.calls.outcomes import Ending
 from voiceagents.calls.records import (
     CallEnded,
     CallOpened,
+    CallUnderstood,
     Fact,
     Happened,
     MessageTaken,
@@ -167,6 +168,8 @@ async def write(session: AsyncSession, fact: Fact) -> None:
             await _write_tool(session, fact)
         case MessageTaken():
             await _write_message(session, fact)
+        case CallUnderstood():
+            await _understand(session, fact)
         case CallEnded():
             await end(session, fact)
 
@@ -215,6 +218,13 @@ async def _advance(session: AsyncSession, fact: StateReached) -> None:
     if kept:
         await session.execute(update(Call).where(Call.id == fact.call_id).values(kept))
     await session.execute(update(Call).where(Call.id == fact.call_id, Call.state.in_(earlier)).values(state=fact.state))
+
+
+async def _understand(session: AsyncSession, fact: CallUnderstood) -> None:
+    given = fact.model_dump(include={"answered_by", "evidence", "summary", "extracted"})
+    values = {name: value for name, value in given.items() if value}
+    if values:
+        await session.execute(update(Call).where(Call.id == fact.call_id).values(values))
 
 
 async def _write_turn(session: AsyncSession, fact: TurnSpoken) -> None:

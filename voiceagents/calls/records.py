@@ -12,7 +12,16 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from voiceagents.calls.outcomes import Ending
-from voiceagents.calls.states import CallState, Direction, EndedBy, MessageKind, Outcome, Speaker, ToolStatus
+from voiceagents.calls.states import (
+    AnsweredBy,
+    CallState,
+    Direction,
+    EndedBy,
+    MessageKind,
+    Outcome,
+    Speaker,
+    ToolStatus,
+)
 from voiceagents.text import storable_value
 
 
@@ -111,6 +120,17 @@ class MessageTaken(_Fact):
     wanted_when: str | None = None
 
 
+class CallUnderstood(_Fact):
+    """Who answered, on which words that and the outcome rest, what it came to. What is None or empty changes
+    nothing; it may come after the end."""
+
+    fact: Literal["understood"] = "understood"
+    answered_by: AnsweredBy | None = None
+    evidence: list[dict[str, Any]] = Field(default_factory=list[dict[str, Any]])
+    summary: str | None = None
+    extracted: dict[str, Any] = Field(default_factory=dict)
+
+
 class CallEnded(_Fact):
     """The call is over.
 
@@ -140,7 +160,7 @@ class CallEnded(_Fact):
 
 
 Fact = Annotated[
-    CallOpened | StateReached | TurnSpoken | Happened | ToolUsed | MessageTaken | CallEnded,
+    CallOpened | StateReached | TurnSpoken | Happened | ToolUsed | MessageTaken | CallUnderstood | CallEnded,
     Field(discriminator="fact"),
 ]
 FACT: TypeAdapter[Fact] = TypeAdapter(Fact)

@@ -8,9 +8,10 @@ with an `Ending`, whoever ends it.
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from livekit import rtc
@@ -28,6 +29,7 @@ from livekit.agents import (
 )
 from livekit.agents.llm import ChatMessage
 from livekit.agents.vad import VAD
+from livekit.agents.voice.events import ToolCallEnded, ToolCallStarted, ToolExecutionUpdatedEvent
 from livekit.agents.voice.room_io import RoomOptions
 
 from voiceagents.calls.outcomes import Ending, of_conversation, of_machine
@@ -36,23 +38,23 @@ from voiceagents.calls.records import Happened
 from voiceagents.calls.states import EndedBy, Outcome, Speaker
 from voiceagents.livekit.answer.reception import Reception
 from voiceagents.livekit.control import CallControl
-from voiceagents.livekit.endings import is_farewell, wish_of
+from voiceagents.livekit.endings import Wish, is_farewell, wish_of
 from voiceagents.livekit.manners import Manners
 from voiceagents.livekit.speech import SessionModels
 from voiceagents.livekit.transcript import Transcript
+from voiceagents.livekit.troubles import TAIL, apologize, first_line, trouble_of
+from voiceagents.livekit.wishes import Wishes
 
 __all__ = ["CallControl", "Conversation", "Manners"]
 
 log = logging.getLogger("voiceagents.conversation")
 
-# The last audio is still on its way through LiveKit, the SIP service's jitter buffer and the phone network when our
-# side has played it out.
-_TAIL = 0.6
 _REPLY_TO_WISH = 10.0
+_TOOL_STEPS = 6
+"""Tools that a model may use one after the other before it must speak."""
 _OPEN = (Outcome.COMPLETED, Outcome.HUNG_UP)
 # Who has spoken waits for an answer, not for a greeting: hearing and thinking may take so much longer.
 _ANSWER_TAKES = 4.0
-_PARTS = {"llm": "the language model", "stt": "speech recognition", "tts": "the voice"}
 
 
 class Conversation:
@@ -71,6 +73,7 @@ class Conversation:
         agent: Agent,
         manners: Manners,
         reception: Reception | None = None,
+        turn: Mapping[str, Any] | None = None,
     ) -> None:
         self._call_id = call_id
         self.room = room
@@ -78,10 +81,10 @@ class Conversation:
         self.control = control
         self.reception = reception
         self._recorder = recorder
-        self._transcript = Transcript(call_id, recorder)
+        self.transcript = Transcript(call_id, recorder)
         self._agent = agent
         self._manners = manners
-        self._wishes: set[Outcome] = set()
+        self.wishes = Wishes()
         self._person_turns = 0
         self._agent_turns = 0
         self._answers = 0
@@ -89,7 +92,10 @@ class Conversation:
         self._ending_soon: asyncio.Task[None] | None = None
         self._asked_if_there = False
         self._person_spoke = False
+        self._silent = False
+        self._tools_running: set[str] = set()
         self._changed = asyncio.Event()
+        chosen = turn or {}
         self.session: AgentSession[None] = AgentSession(
             stt=models.stt,
             llm=models.llm,
@@ -98,8 +104,10 @@ class Conversation:
             turn_handling={
                 "turn_detection": inference.TurnDetector(version="v1-mini"),
                 # Adaptive interruption needs LiveKit Cloud; plain voice activity works everywhere.
-                "interruption": {"mode": "vad", "min_duration": 0.5},
+                "interruption": {"mode": "vad", "min_duration": 0.5, **chosen.get("interruption", {})},
+                "endpointing": chosen.get("endpointing", {}),
             },
+            max_tool_steps=_TOOL_STEPS,
             user_away_timeout=None,
             aec_warmup_duration=None,
         )
@@ -130,6 +138,8 @@ class Conversation:
         """Opens the conversation and returns when the call is over, with how it ended."""
         quiet = asyncio.create_task(self._break_silences())
         try:
+            if self._manners.announcement:
+                self.session.say(self._manners.announcement, allow_interruptions=False)
             if self._manners.opening:
                 self._open(self._manners.opening)
             return await asyncio.shield(self.control.ended)
@@ -151,32 +161,44 @@ class Conversation:
         except TimeoutError:
             log.warning("SESSION_CLOSE_TIMEOUT | call=%s", self._call_id)
         for text, at in self._uncommitted:
-            self._transcript.heard(text, at)
+            item_id = self.transcript.heard(text, at)
+            # Who hangs up on their own last words has said them all the same.
+            if (wish := self._wish_in(text)) is not None:
+                self.wishes.note(wish, text, item_id)
         self._uncommitted.clear()
 
     async def person_said(self, text: str, at: datetime, latencies: dict[str, float]) -> None:
         """Writes down words that are no turn for the model to answer; it knows them from its next turn on."""
         self._person_turns += 1
-        self._transcript.heard(text, at, latencies)
+        self.transcript.heard(text, at, latencies)
         context = self._agent.chat_ctx.copy()
         context.insert(ChatMessage(role="user", content=[text], created_at=at.timestamp()))
         await self._agent.update_chat_ctx(context)
 
+    def wish(self, outcome: Outcome) -> None:
+        """The person asked for something that the outcome must tell, whoever found out."""
+        self.wishes.add(outcome)
+
+    def fall_silent(self) -> None:
+        """Others talk from now on: we neither listen nor speak, and stay until the call is over."""
+        self._silent = True
+        self.session.input.set_audio_enabled(False)
+
     def finish(self, ended_by: EndedBy, how: str) -> None:
         """Ends the call in good order; the outcome follows from what was said."""
         self.control.end(
-            of_conversation(wishes=self._wishes, person_turns=self._spoken_turns, ended_by=ended_by, how=how)
+            of_conversation(wishes=self.wishes, person_turns=self.person_turns, ended_by=ended_by, how=how)
         )
 
     def verdict(self, ending: Ending) -> Ending:
         """The ending with what is known by now: last words may have come in after the line went dead."""
         if self.reception is not None and self.reception.with_machine and ending.outcome in _OPEN:
             return of_machine(self.reception.answered_by, ending)
-        if ending.outcome in _OPEN or ending.outcome in self._wishes:
+        if ending.outcome in _OPEN or ending.outcome in self.wishes:
             return replace(
                 of_conversation(
-                    wishes=self._wishes,
-                    person_turns=self._spoken_turns,
+                    wishes=self.wishes,
+                    person_turns=self.person_turns,
                     ended_by=ending.ended_by,
                     how=ending.cause.split("; ")[-1],
                 ),
@@ -190,7 +212,8 @@ class Conversation:
         return self._agent_turns
 
     @property
-    def _spoken_turns(self) -> int:
+    def person_turns(self) -> int:
+        """How often the person has spoken."""
         return self._person_turns + len(self._uncommitted)
 
     def _handlers(self) -> list[tuple[Any, Any]]:
@@ -199,6 +222,7 @@ class Conversation:
             ("user_input_transcribed", self._on_transcript),
             ("user_state_changed", self._on_state),
             ("agent_state_changed", self._on_state),
+            ("tool_execution_updated", self._on_tool),
             ("error", self._on_error),
             ("close", self._on_close),
         ]
@@ -221,8 +245,17 @@ class Conversation:
     def _on_state(self, event: UserStateChangedEvent | AgentStateChangedEvent) -> None:
         if isinstance(event, UserStateChangedEvent) and event.new_state == "speaking":
             self._person_spoke = True
-            self._transcript.person_begins()
+            self.transcript.person_begins()
         self._changed.set()
+
+    def _on_tool(self, event: ToolExecutionUpdatedEvent) -> None:
+        match event.update:
+            case ToolCallStarted(function_call=call):
+                self._tools_running.add(call.call_id)
+            case ToolCallEnded(call_id=call_id):
+                self._tools_running.discard(call_id)
+            case _:
+                pass
 
     def _on_transcript(self, event: UserInputTranscribedEvent) -> None:
         if not event.is_final or not event.transcript.strip():
@@ -240,24 +273,28 @@ class Conversation:
         speaker = Speaker.PERSON if item.role == "user" else Speaker.AGENT
         is_opening = speaker is Speaker.AGENT and self._agent_turns == 0 and self._opened_from_memory
         waited_since = self.reception.hello_ended_at if is_opening and self.reception is not None else None
-        self._transcript.turn(item, speaker, text, waited_since)
+        self.transcript.turn(item, speaker, text, waited_since)
         if speaker is Speaker.PERSON:
             self._uncommitted.clear()
             self._person_turns += 1
-            self._heed(text)
+            self._heed(text, item.id)
         else:
             self._agent_turns += 1
             self._answers += not is_opening
-            if is_farewell(text) and not item.interrupted:
+            machine = self.reception is not None and self.reception.with_machine
+            if is_farewell(text) and not item.interrupted and not machine:
                 self._end_after_tail("the agent said goodbye")
 
-    def _heed(self, text: str) -> None:
-        """Acts on what the person asked for, beside the model that answers them."""
+    def _wish_in(self, text: str) -> Wish | None:
         wish = wish_of(text) if self._manners.detect_wishes else None
+        return None if wish is None or wish.outcome in self._manners.unheeded else wish
+
+    def _heed(self, text: str, item_id: str) -> None:
+        """Acts on what the person asked for, beside the model that answers them."""
+        wish = self._wish_in(text)
         if wish is None:
             return
-        if wish.outcome is not Outcome.COMPLETED:
-            self._wishes.add(wish.outcome)
+        self.wishes.note(wish, text, item_id)
         if wish.ends_call and self._ending_soon is None:
             self._ending_soon = asyncio.create_task(self._farewell())
 
@@ -269,9 +306,14 @@ class Conversation:
             await self._next_change(left)
         last = self.session.history.items[-1] if self.session.history.items else None
         said = isinstance(last, ChatMessage) and last.role == "assistant" and is_farewell(last.text_content or "")
+        asks = isinstance(last, ChatMessage) and (last.text_content or "").rstrip().endswith("?")
+        if self._tools_running or (asks and self._agent.tools):
+            # "Cancel it, bye": something is still to be done or agreed to.
+            self._ending_soon = None
+            return
         if not said:
-            await self.session.say("Goodbye.", allow_interruptions=False).wait_for_playout()
-        await asyncio.sleep(_TAIL)
+            await self.session.say(self._manners.farewell, allow_interruptions=False).wait_for_playout()
+        await asyncio.sleep(TAIL)
         self.finish(EndedBy.AGENT, "the agent said goodbye")
 
     def _end_after_tail(self, how: str) -> None:
@@ -280,8 +322,12 @@ class Conversation:
         self._changed.set()
 
     async def _tail(self, how: str) -> None:
-        await asyncio.sleep(_TAIL)
-        self.finish(EndedBy.AGENT, how)
+        await asyncio.sleep(TAIL)
+        if self._tools_running:
+            # "I put you through. Goodbye!" is not over yet.
+            self._ending_soon = None
+        else:
+            self.finish(EndedBy.AGENT, how)
 
     async def _break_silences(self) -> None:
         """Greets a person who says nothing, asks whether anybody is there, and ends a call that has gone dead."""
@@ -289,10 +335,12 @@ class Conversation:
             opened = self._agent_turns > 0 or self._manners.opening is not None
             greeting_delay = self._manners.greeting_delay + (_ANSWER_TAKES if self._person_spoke else 0)
             limit = self._manners.silence_limit if opened else greeting_delay
+            if self._asked_if_there:
+                limit = self._manners.hang_up_after or limit
             if await self._next_change(limit):
                 continue
             machine = self.reception is not None and self.reception.with_machine
-            if machine or not self._is_quiet() or self._ending_soon is not None:
+            if machine or self._silent or not self._is_quiet() or self._ending_soon is not None:
                 continue
             if not opened:
                 self._manners = replace(self._manners, opening=self._manners.greeting)
@@ -301,8 +349,9 @@ class Conversation:
                 self._asked_if_there = True
                 self.session.say("Are you still there?")
             else:
-                await self.session.say("I cannot hear you. Goodbye.", allow_interruptions=False).wait_for_playout()
-                await asyncio.sleep(_TAIL)
+                words = f"I cannot hear you. {self._manners.farewell}"
+                await self.session.say(words, allow_interruptions=False).wait_for_playout()
+                await asyncio.sleep(TAIL)
                 self.finish(EndedBy.AGENT, "the line stayed silent")
 
     async def quiet(self, seconds: float, at_most: float) -> None:
@@ -330,38 +379,21 @@ class Conversation:
         return True
 
     def _on_error(self, event: ErrorEvent) -> None:
-        error: Any = cast("Any", event.error)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
-        if getattr(error, "recoverable", False) or self.control.ended.done():
+        trouble = trouble_of(event)
+        if trouble is None or self.control.ended.done():
             return
-        kind = str(getattr(error, "type", "speech_error")).removesuffix("_error")
-        cause = f"{_PARTS.get(kind, kind)} failed: {_first_line(getattr(error, 'error', error))}"
+        kind, cause = trouble
         log.error("SPEECH_FAILED | call=%s | part=%s | cause=%s", self._call_id, kind, cause)
         self._recorder.write(
             Happened(call_id=self._call_id, kind=f"{kind}_failed", at=datetime.now(UTC), detail={"cause": cause})
         )
         if self._ending_soon is None:
-            self._ending_soon = asyncio.create_task(self._apologize(cause, can_speak=kind != "tts"))
-
-    async def _apologize(self, cause: str, *, can_speak: bool) -> None:
-        if can_speak:
-            try:
-                async with asyncio.timeout(10):
-                    await self.session.say(
-                        "I am sorry, I have a technical problem and have to end this call. Goodbye.",
-                        allow_interruptions=False,
-                    ).wait_for_playout()
-                    await asyncio.sleep(_TAIL)
-            except (TimeoutError, RuntimeError) as error:
-                log.warning("APOLOGY_NOT_HEARD | call=%s | cause=%s", self._call_id, _first_line(error))
-        self.control.end(Ending(Outcome.FAILED, cause, EndedBy.AGENT))
+            self._ending_soon = asyncio.create_task(
+                apologize(self.session, self.control, cause, can_speak=kind != "tts")
+            )
 
     def _on_close(self, event: CloseEvent) -> None:
         if event.reason is CloseReason.ERROR:
-            self.control.end(Ending(Outcome.FAILED, f"speech failed: {_first_line(event.error)}", EndedBy.AGENT))
+            self.control.end(Ending(Outcome.FAILED, f"speech failed: {first_line(event.error)}", EndedBy.AGENT))
         elif event.reason is CloseReason.TASK_COMPLETED or event.reason is CloseReason.USER_INITIATED:
-            self.finish(EndedBy.AGENT, "the agent ended the call")
-
-
-def _first_line(error: object) -> str:
-    lines = str(error).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__)[:300]
+            self._end_after_tail("the agent ended the call")

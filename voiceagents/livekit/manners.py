@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from voiceagents.calls.states import Outcome
+
 
 @dataclass(frozen=True)
 class Manners:
@@ -18,6 +20,17 @@ class Manners:
 
     greeting_delay: float = 2.5
     silence_limit: float = 15.0
-    """Silence on both sides after which we ask whether anybody is there; after as much again we say goodbye."""
+    """Silence on both sides after which we ask whether anybody is there."""
+
+    hang_up_after: float | None = None
+    """Silence after that question until we say goodbye; None: as long again."""
+
+    announcement: str = ""
+    """Said before anything else, word for word and to its end."""
+
+    farewell: str = "Goodbye."
+    """The last words where no model finds its own."""
 
     detect_wishes: bool = True
+    unheeded: frozenset[Outcome] = frozenset()
+    """Wishes that are left to the model."""

@@ -23,6 +23,7 @@ from voiceagents.calls.recorder import HistoryUnavailable
 from voiceagents.calls.records import CallEnded, CallOpened, Happened, StateReached
 from voiceagents.calls.states import CallState, Direction, EndedBy, Outcome
 from voiceagents.livekit import sip
+from voiceagents.livekit.aftermath import Aftermath
 from voiceagents.livekit.job import Job
 from voiceagents.livekit.line import Line
 from voiceagents.livekit.preparing import Prepared, get_ready, prepare
@@ -205,6 +206,7 @@ async def _call(job: Job, opened: CallOpened, prepared: Prepared, number: str, t
         recorder=job.worker.recorder,
         max_call_duration=job.worker.settings.max_call_duration,
     )
+    aftermath = Aftermath(job, call_id, prepared.conversation, prepared.models, prepared.extraction)
     ending = Ending(Outcome.FAILED, "the agent failed", EndedBy.SYSTEM)
     try:
         log.info(
@@ -216,7 +218,7 @@ async def _call(job: Job, opened: CallOpened, prepared: Prepared, number: str, t
                 room=logs.room(job.room_name),
             ),
         )
-        ending = await _dial_and_talk(job, line, prepared, call_id, number, trunk_id)
+        ending = await _dial_and_talk(job, line, prepared, aftermath, number, trunk_id)
     except asyncio.CancelledError:
         ending = job.control.stopped()
         raise
@@ -230,10 +232,13 @@ async def _call(job: Job, opened: CallOpened, prepared: Prepared, number: str, t
         else:
             _log_end(number, ending)
         await job.end(call_id, ending)
+    await aftermath.sum_up(ending)
 
 
-async def _dial_and_talk(job: Job, line: Line, prepared: Prepared, call_id: UUID, number: str, trunk_id: str) -> Ending:
-    conversation = prepared.conversation
+async def _dial_and_talk(
+    job: Job, line: Line, prepared: Prepared, aftermath: Aftermath, number: str, trunk_id: str
+) -> Ending:
+    conversation, call_id = prepared.conversation, aftermath.call_id
     getting_ready = asyncio.create_task(get_ready(line, prepared))
     try:
         failure = await _dial(job, line, number, trunk_id, prepared.name or "")
@@ -256,7 +261,7 @@ async def _dial_and_talk(job: Job, line: Line, prepared: Prepared, call_id: UUID
         # The person hears our last word and then the line goes dead, not half a minute of transcription first.
         await sip.delete_room(job.livekit, job.room_name)
     await conversation.close()
-    return conversation.verdict(ending)
+    return await aftermath.conclude(ending)
 
 
 async def _dial(job: Job, line: Line, number: str, trunk_id: str, name: str) -> Ending | None:

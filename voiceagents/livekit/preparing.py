@@ -6,6 +6,7 @@ and the session are made while the phone rings: they cost nothing for phones tha
 
 import logging
 from dataclasses import dataclass
+from typing import Any
 
 from voiceagents.assistants import resolver
 from voiceagents.assistants.prompts import (
@@ -37,6 +38,7 @@ class Prepared:
     models: SessionModels
     reception: Reception
     conversation: Conversation
+    extraction: dict[str, Any] | None
 
 
 async def prepare(job: Job, metadata: JobMetadata, context: RoomContext, opened: CallOpened, number: str) -> Prepared:
@@ -83,7 +85,7 @@ async def prepare(job: Job, metadata: JobMetadata, context: RoomContext, opened:
         ),
         reception=reception,
     )
-    return Prepared(name, instructions, models, reception, conversation)
+    return Prepared(name, instructions, models, reception, conversation, metadata.extraction)
 
 
 async def get_ready(line: Line, prepared: Prepared) -> None:

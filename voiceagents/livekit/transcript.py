@@ -11,6 +11,7 @@ from livekit.agents.llm import ChatMessage
 from voiceagents.calls.recorder import Recorder
 from voiceagents.calls.records import TurnSpoken
 from voiceagents.calls.states import Speaker
+from voiceagents.calls.understanding import Line
 
 _LATENCIES = {
     "transcription_delay": "transcription_delay",
@@ -29,6 +30,7 @@ class Transcript:
         self._recorder = recorder
         self._speech_began: list[float] = []
         self._heard_until = 0.0
+        self.lines: list[Line] = []
 
     def person_begins(self) -> None:
         """The person starts to speak now."""
@@ -38,6 +40,7 @@ class Transcript:
         """Writes down words of the person that are no turn of the session, and answers with their item id."""
         self._heard_until = max(self._heard_until, at.timestamp())
         item_id = f"heard-{at.timestamp():.3f}"
+        self.lines.append(Line(Speaker.PERSON, text, item_id))
         self._recorder.write(
             TurnSpoken(
                 call_id=self._call_id,
@@ -53,6 +56,7 @@ class Transcript:
     def turn(self, item: ChatMessage, speaker: Speaker, text: str, waited_since: float | None = None) -> None:
         """Writes down a turn of the session. `waited_since`: unix time since when the person waited for words that no
         model had to find."""
+        self.lines.append(Line(speaker, text, item.id))
         metrics = cast("Mapping[str, float]", item.metrics)
         started = metrics.get("started_speaking_at") or item.created_at
         if speaker is Speaker.PERSON and started <= self._heard_until:

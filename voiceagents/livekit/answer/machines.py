@@ -16,12 +16,10 @@ from voiceagents.calls.states import AnsweredBy, EndedBy, Outcome
 from voiceagents.livekit import answering
 from voiceagents.livekit.answer.prepared import Prepared, given_words
 from voiceagents.livekit.speech import SessionModels
+from voiceagents.livekit.troubles import TAIL
 
 if TYPE_CHECKING:
     from voiceagents.livekit.answer.reception import Desk
-
-TAIL = 0.6
-"""Seconds: the last audio is still on its way to the phone when our side has played it out."""
 
 _GREETING_OVER = 3.0
 """Seconds of quiet after which a voicemail listens, whether we heard its beep or not."""

@@ -162,6 +162,14 @@ class Reception:
         return self.verdicts[-1].answered_by if self.verdicts else None
 
     @property
+    def evidence(self) -> list[dict[str, Any]]:
+        """What each decision rests on, in their order."""
+        return [
+            {"decided": "answer", "value": v.answered_by.value, "by": v.by, "text": v.text, "seconds": v.seconds}
+            for v in self.verdicts
+        ]
+
+    @property
     def with_machine(self) -> bool:
         """Whether a machine is on the line now, so that the conversation keeps quiet."""
         return self._phase is _Phase.MACHINE

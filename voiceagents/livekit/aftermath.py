@@ -1,0 +1,98 @@
+"""What is still to be found out when the phone is down? Where the rules left the outcome open a model reads the
+conversation before it is written down; the summary and the campaign's fields may come after.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from voiceagents.calls.outcomes import Ending
+from voiceagents.calls.records import CallUnderstood
+from voiceagents.calls.states import AnsweredBy, EndedBy, Outcome, Speaker
+from voiceagents.calls.understanding import LEFT_OPEN, Line, Reading, plain_summary
+from voiceagents.livekit.conversation import Conversation
+from voiceagents.livekit.job import Job
+from voiceagents.livekit.reading import read
+from voiceagents.livekit.speech import SessionModels
+
+
+class Aftermath:
+    """The conclusions of one conversation."""
+
+    def __init__(
+        self,
+        job: Job,
+        call_id: UUID,
+        conversation: Conversation,
+        models: SessionModels,
+        extraction: Mapping[str, Any] | None,
+    ) -> None:
+        self._job = job
+        self.call_id = call_id
+        self._conversation = conversation
+        self._models = models
+        self._extraction = extraction
+        self._reading: Reading | None = None
+        self._asked = False
+
+    async def conclude(self, ending: Ending) -> Ending:
+        """The ending with all that the words say; what it rests on is written down."""
+        ending = self._conversation.verdict(ending)
+        evidence = self._evidence()
+        if ending.outcome in LEFT_OPEN and self._conversation.person_turns:
+            reading = await self._read()
+            if reading is not None and reading.outcome not in (None, Outcome.COMPLETED) and reading.turn is not None:
+                line = self._lines[reading.turn - 1]
+                evidence.append(
+                    {
+                        "decided": "outcome",
+                        "value": reading.outcome.value,
+                        "by": "model",
+                        "item_id": line.item_id,
+                        "text": line.text,
+                    }
+                )
+                how = ending.cause.split("; ")[-1]
+                ending = replace(ending, outcome=reading.outcome, cause=f'read out of "{line.text[:100]}"; {how}')
+        self._job.worker.recorder.write(
+            CallUnderstood(call_id=self.call_id, answered_by=self._answered_by(), evidence=evidence)
+        )
+        return ending
+
+    async def sum_up(self, ending: Ending) -> None:
+        """Writes the summary and the fields."""
+        lines = self._lines
+        if not lines:
+            return
+        spoken = any(line.speaker is Speaker.PERSON for line in lines) and ending.ended_by is not EndedBy.CARRIER
+        reading = await self._read() if spoken else None
+        self._job.worker.recorder.write(
+            CallUnderstood(
+                call_id=self.call_id,
+                summary=reading.summary if reading else plain_summary(lines, ending),
+                extracted=reading.extracted if reading else {},
+            )
+        )
+
+    @property
+    def _lines(self) -> list[Line]:
+        return self._conversation.transcript.lines
+
+    def _evidence(self) -> list[dict[str, Any]]:
+        reception = self._conversation.reception
+        return [*(reception.evidence if reception is not None else []), *self._conversation.wishes.evidence]
+
+    def _answered_by(self) -> AnsweredBy | None:
+        """Who answered; None where nobody asked that."""
+        reception = self._conversation.reception
+        if reception is None:
+            return None
+        nobody_said = AnsweredBy.PERSON if self._conversation.person_turns else AnsweredBy.SILENCE
+        return reception.answered_by or nobody_said
+
+    async def _read(self) -> Reading | None:
+        if not self._asked and not self._job.worker.speech.offline:
+            self._asked = True
+            self._reading = await read(self._models.llm, self._lines, self._extraction)
+        return self._reading
