@@ -34,7 +34,7 @@ FULL = read(
         "record": True,
         "consent_line": "This call is recorded.",
         "end_call_message": "Goodbye.",
-        "tools": {"end_call": {}, "take_message": {"notify": "a@example.com"}},
+        "tools": {"end_call": {}, "transfer": {"mode": "warm"}},
         "calendar_id": "main",
         "transfer_targets": [{"name": "Ann", "number": "+12025550177", "description": "billing"}],
         "business_hours": "mon-fri 09:00-17:00",

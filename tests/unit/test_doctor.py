@@ -77,11 +77,13 @@ def inbound(*numbers: str, trunk_id: str = "ST_in") -> api.SIPInboundTrunkInfo:
     return api.SIPInboundTrunkInfo(sip_trunk_id=trunk_id, numbers=list(numbers))
 
 
-def rule(*agents: str, trunk_ids: Sequence[str] = (), direct: bool = False) -> api.SIPDispatchRuleInfo:
+def rule(
+    *agents: str, trunk_ids: Sequence[str] = (), direct: bool = False, prefix: str = "did-", pin: str = ""
+) -> api.SIPDispatchRuleInfo:
     kind = (
         api.SIPDispatchRule(dispatch_rule_direct=api.SIPDispatchRuleDirect(room_name="one"))
         if direct
-        else api.SIPDispatchRule(dispatch_rule_individual=api.SIPDispatchRuleIndividual(room_prefix="did-"))
+        else api.SIPDispatchRule(dispatch_rule_individual=api.SIPDispatchRuleIndividual(room_prefix=prefix, pin=pin))
     )
     config = api.RoomConfiguration(agents=[api.RoomAgentDispatch(agent_name=name) for name in agents])
     return api.SIPDispatchRuleInfo(rule=kind, trunk_ids=list(trunk_ids), room_config=config, name="rule")
@@ -103,6 +105,9 @@ def rule(*agents: str, trunk_ids: Sequence[str] = (), direct: bool = False) -> a
         ([], [], [], [State.UNKNOWN], "nobody can call in"),
         ([inbound(DID)], [rule("ai")], [], [State.UNKNOWN], "no assistant answers +15550199999"),
         ([inbound(DID)], [rule("ai", direct=True)], [DID], [State.OK, State.BROKEN], "hear each other"),
+        ([inbound(DID)], [rule("ai", prefix=f"did-{DID}")], [DID], [State.OK], "ring"),
+        ([inbound(DID)], [rule("ai", prefix="call-")], [DID], [State.OK, State.BROKEN], "not named did-"),
+        ([inbound(DID)], [rule("ai", pin="1234")], [DID], [State.OK, State.BROKEN], "PIN"),
     ],
 )
 def test_a_number_reaches_us_by_a_trunk_and_a_rule_that_names_our_agent(
@@ -113,6 +118,23 @@ def test_a_number_reaches_us_by_a_trunk_and_a_rule_that_names_our_agent(
     says: str,
 ) -> None:
     findings = trunks.reached(lines, rules, numbers, "ai")
+    assert [finding.state for finding in findings] == states
+    assert says in " ".join(finding.detail for finding in findings)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "states", "says"),
+    [
+        ({DID: "front"}, [State.OK], f"{DID} by front"),
+        ({DID: None}, [State.BROKEN], f"nobody answers {DID}"),
+        ({DID: None, "+15550188888": "front"}, [State.BROKEN, State.OK], "by front"),
+        ({}, [State.UNKNOWN], "nobody can call in"),
+    ],
+)
+def test_a_number_has_somebody_who_answers_it(
+    numbers: dict[str, str | None], states: Sequence[State], says: str
+) -> None:
+    findings = trunks.answered(numbers)
     assert [finding.state for finding in findings] == states
     assert says in " ".join(finding.detail for finding in findings)
 

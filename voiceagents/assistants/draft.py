@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from voiceagents.assistants import tool_options
 from voiceagents.phone import InvalidPhoneNumber, normalize
 from voiceagents.text import storable_value
 from voiceagents.windows import CallingWindow
@@ -53,7 +54,6 @@ class _Part(BaseModel):
 _Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2_000)]
 _Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 _SIP_ADDRESS = re.compile(r"sips?:[^\s@<>]+@[^\s@<>]+", re.IGNORECASE)
-_TOOL = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 def _transfer_number(value: str) -> str:
@@ -144,13 +144,13 @@ def _sound(value: object) -> object:
 
 
 def _tools(value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    for name in value:
-        if not _TOOL.fullmatch(name):
-            raise ValueError(f'"{name}" is not a tool\'s name: small letters, digits and _, such as book_appointment')
     try:
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"the options of a tool are plain JSON: {error}") from None
+    _, problems = tool_options.read_all(value)
+    if problems:
+        raise ValueError("\n".join(problems))
     return value
 
 
@@ -248,4 +248,5 @@ def _lines(error: ValidationError) -> Iterable[str]:
     for problem in error.errors(include_input=False, include_url=False):
         place = ".".join(str(part) for part in problem["loc"])
         said = problem["msg"].removeprefix("Value error, ")
-        yield f"{place}: {said}" if place else said
+        # Where a message names the place itself, it knows it better.
+        yield f"{place}: {said}" if place and not said.startswith(f"{place}.") else said

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from voiceagents.cli import assistants, call, campaign, dnc, history, lab, limits, running, web
+from voiceagents.cli import assistants, call, campaign, dnc, history, lab, limits, numbers, running, trunks, web
 from voiceagents.cli.problems import Commands
 
 app = typer.Typer(
@@ -94,5 +94,6 @@ app.add_typer(dnc.app, name="dnc")
 app.add_typer(limits.app, name="limits")
 app.add_typer(history.app, name="calls")
 app.add_typer(assistants.app, name="assistants")
-app.add_typer(assistants.numbers, name="numbers")
+app.add_typer(numbers.app, name="numbers")
+app.add_typer(trunks.app, name="trunks")
 app.add_typer(lab.app, name="lab")

@@ -1,6 +1,7 @@
 """What does `voiceagents doctor` print?"""
 
 import logging
+from collections.abc import Iterable
 
 from rich.console import Console
 from rich.markup import escape
@@ -37,6 +38,13 @@ def run(*, passive: bool) -> int:
         return status
 
     return run_async(work())
+
+
+def show(findings: Iterable[Finding]) -> None:
+    """Prints findings as the doctor does."""
+    console = Console(highlight=False)
+    for finding in findings:
+        _print(console, finding)
 
 
 def _print(console: Console, finding: Finding) -> None:

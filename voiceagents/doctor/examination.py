@@ -63,8 +63,10 @@ async def _livekit(settings: Settings, opened: Database | None, *, passive: bool
             yield await _asked("SIP service", lambda: server.sip_service(livekit))
         yield await _asked("outbound trunk", lambda: trunks.outbound(livekit, settings.sip_trunk_id))
         try:
-            numbers = await _numbers(opened) if opened is not None else []
-            for found in await trunks.inbound(livekit, numbers, settings.lk_agent_name):
+            numbers = await _numbers(opened) if opened is not None else {}
+            for found in trunks.answered(numbers) if opened is not None else []:
+                yield found
+            for found in await trunks.inbound(livekit, list(numbers), settings.lk_agent_name):
                 yield found
         except (api.ServerError, aiohttp.ClientError, TimeoutError, SQLAlchemyError) as error:
             yield unknown("inbound", f"no answer ({error or type(error).__name__})")
@@ -78,6 +80,8 @@ async def _asked(subject: str, check: Callable[[], Awaitable[Finding]]) -> Findi
         return unknown(subject, f"no answer ({error or type(error).__name__})")
 
 
-async def _numbers(opened: Database) -> list[str]:
+async def _numbers(opened: Database) -> dict[str, str | None]:
+    """Our numbers and the assistant that answers each."""
     async with opened.transaction() as session:
-        return list(await session.scalars(select(Number.e164).order_by(Number.e164)))
+        found = await session.execute(select(Number.e164, Number.assistant_id).order_by(Number.e164))
+        return {number: assistant_id for number, assistant_id in found.tuples()}
