@@ -51,6 +51,7 @@ class Line:
         self.identity: str | None = None
         self.rang = False
         self._hung_up = False
+        self._left = False
         self.answered_at: datetime | None = None
         self._active = asyncio.Event()
         self._there = asyncio.Event()
@@ -142,12 +143,15 @@ class Line:
                     call_id=self._call_id, state=CallState.ANSWERED, at=now, sip_call_id=sip_call_id, from_number=ours
                 )
             )
+            if self._left:  # the news of answering came after that of leaving
+                self._end(Outcome.COMPLETED, "the person hung up", EndedBy.PERSON)
 
     def _on_disconnected(self, participant: rtc.RemoteParticipant) -> None:
         if participant.identity != self.identity:
             return
         if not self._active.is_set():
             # While we dial, the API call itself says what became of it, and with the SIP status.
+            self._left = True
             if self._inbound:
                 self._end(Outcome.HUNG_UP, "the caller hung up before we answered", EndedBy.PERSON)
             return
