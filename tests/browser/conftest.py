@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from tests.browser.site import Site
 from voiceagents.db import Database
 from voiceagents.settings import Settings
+
+expect.set_options(timeout=15_000)  # a busy machine
 
 _VENDOR = Path(__file__).parents[2] / "voiceagents" / "web" / "static" / "vendor" / "htmx.min.js"
 
@@ -32,6 +34,8 @@ async def chromium() -> AsyncIterator[Browser]:
                 "--use-fake-device-for-media-stream",
                 "--use-fake-ui-for-media-stream",
                 "--autoplay-policy=no-user-gesture-required",
+                # The lab's LiveKit listens on loopback only.
+                "--allow-loopback-in-peer-connection",
             ],
         )
         yield browser

@@ -15,6 +15,8 @@ from playwright.async_api import Browser, expect
 from tests.agent import Agent, StartAgent, new_number, until
 from tests.browser.site import Site, picture
 from tests.stack.command_line import surroundings
+from voiceagents.assistants import store
+from voiceagents.assistants.draft import AssistantDraft
 from voiceagents.processes import spawn
 from voiceagents.settings import Settings
 from voiceagents.web.models import Role
@@ -61,6 +63,31 @@ async def site(chromium: Browser, phones: Agent, tmp_path: Path) -> AsyncIterato
     yield running
     await running.stop()
     assert not running.complaints, "\n".join(running.complaints)
+
+
+async def test_an_assistant_is_talked_to_in_the_browser(site: Site) -> None:
+    async with site.database.transaction() as session:
+        await store.add(
+            session,
+            AssistantDraft(
+                id="front-desk", name="Front desk", prompt="Be brief.", first_message="Good morning, bakery."
+            ),
+        )
+    page = await site.page(Role.EDITOR)
+    await page.goto("/assistants/front-desk")
+    await page.get_by_role("button", name="Start talking").click()
+    await expect(page.get_by_text("Connected: say something.")).to_be_visible(timeout=30_000)
+
+    # It is heard, not only joined.
+    async def loud() -> bool | None:
+        return True if await page.evaluate("document.querySelector('[data-loudness]').value > 0.01") else None
+
+    await until(loud, within=30, what="that the assistant is heard")
+    await picture(page, "talk")
+    await page.get_by_role("button", name="Hang up").click()
+    await page.get_by_role("link", name="See this call").click()
+    await expect(page.get_by_text("Good morning, bakery.")).to_be_visible(timeout=30_000)
+    await expect(page.get_by_role("link", name="Front desk")).to_be_visible()
 
 
 async def test_a_campaign_is_created_started_watched_and_read_in_the_browser(site: Site, phones: Agent) -> None:

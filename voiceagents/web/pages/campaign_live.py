@@ -1,15 +1,11 @@
 """How is a campaign doing right now? Its live page, told by events what to read again, with the controls at hand."""
 
-import json
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from pydantic import ValidationError
-from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from voiceagents import clock
 from voiceagents.campaigns import charts, editing
@@ -19,9 +15,8 @@ from voiceagents.campaigns.terms import Terms
 from voiceagents.db import Database
 from voiceagents.web import audit
 from voiceagents.web.auth import Principal, current_user, require
-from voiceagents.web.events import MISSED, events
 from voiceagents.web.models import Role
-from voiceagents.web.pages import figures
+from voiceagents.web.pages import figures, stream
 from voiceagents.web.pages.campaign_editing import tabs_of
 from voiceagents.web.pages.campaigns import found
 from voiceagents.web.pages.rendering import fragment, page, then
@@ -101,17 +96,11 @@ async def answers(request: Request, user: User, campaign_id: UUID) -> Response:
 @router.get("/events")
 async def changes(request: Request, user: User, campaign_id: UUID) -> Response:
     """Says "changed" whenever something of this campaign has."""
-    database: Database = request.app.state.database
-
-    async def told() -> AsyncGenerator[ServerSentEvent]:
-        yield ServerSentEvent(data="{}", event="ready")
-        async with aclosing(events(database, ("call", "campaign"))) as heard:
-            async for event in heard:
-                own = event.id if event.kind == "campaign" else event.campaign
-                if event.kind == MISSED or own == str(campaign_id):
-                    yield ServerSentEvent(data=json.dumps({"kind": event.kind}), event="changed")
-
-    return EventSourceResponse(told(), ping=15)
+    return stream.changes(
+        request.app.state.database,
+        ("call", "campaign"),
+        lambda event: (event.id if event.kind == "campaign" else event.campaign) == str(campaign_id),
+    )
 
 
 @router.post("/limits")

@@ -1,14 +1,11 @@
 """What is being talked about right now? Calls in flight of everybody, and a way to listen in."""
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 from sqlalchemy import select
-from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from voiceagents.calls import presence
 from voiceagents.calls.models import Call
@@ -18,9 +15,8 @@ from voiceagents.db import Database
 from voiceagents.settings import Settings
 from voiceagents.web import audit
 from voiceagents.web.auth import Principal, current_user, require
-from voiceagents.web.events import events
 from voiceagents.web.models import Role
-from voiceagents.web.pages import rooms
+from voiceagents.web.pages import rooms, stream
 from voiceagents.web.pages.rendering import fragment, page
 from voiceagents.web.problems import conflict, not_found
 
@@ -50,15 +46,7 @@ async def live(request: Request, user: User) -> Response:
 @router.get("/events")
 async def changes(request: Request, user: User) -> Response:
     """Says "changed" whenever a call has."""
-    database: Database = request.app.state.database
-
-    async def told() -> AsyncGenerator[ServerSentEvent]:
-        yield ServerSentEvent(data="{}", event="ready")
-        async with aclosing(events(database, ("call",))) as heard:
-            async for _ in heard:
-                yield ServerSentEvent(data="{}", event="changed")
-
-    return EventSourceResponse(told(), ping=15)
+    return stream.changes(request.app.state.database, ("call",))
 
 
 @router.post("/{call_id}/listen")

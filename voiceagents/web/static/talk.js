@@ -43,9 +43,18 @@ document.addEventListener("DOMContentLoaded", () => {
     begin.setAttribute("aria-busy", "true");
     state.textContent = "Asking for the microphone.";
     transcript.replaceChildren();
+    // The microphone first: asking for it may take a person longer than the assistant waits for somebody in the room.
+    let microphone;
+    try {
+      microphone = await LivekitClient.createLocalAudioTrack();
+    } catch (error) {
+      over(error.name === "NotAllowedError" ? "The browser does not let this page use the microphone." : `There is no microphone: ${error.message}`);
+      return;
+    }
     const answer = await fetch(card.dataset.talk, { method: "POST", headers: { "X-CSRF-Token": csrf(), "HX-Request": "true" } });
     if (!answer.ok) {
       const said = new DOMParser().parseFromString(await answer.text(), "text/html").body.textContent.trim();
+      microphone.stop();
       over(said || "The assistant cannot be reached.");
       return;
     }
@@ -63,13 +72,14 @@ document.addEventListener("DOMContentLoaded", () => {
     try {
       await room.connect(given.url, given.token);
       await room.startAudio();
-      await room.localParticipant.setMicrophoneEnabled(true);
-      state.textContent = "Waiting for the assistant to pick up.";
+      await room.localParticipant.publishTrack(microphone);
+      if (!transcript.children.length) state.textContent = "Waiting for the assistant to pick up.";
       begin.hidden = true; end.hidden = false; loudness.hidden = false;
       meter = setInterval(() => { loudness.value = Math.max(0, ...[...(room?.remoteParticipants.values() ?? [])].map((one) => one.audioLevel)); }, 100);
     } catch (error) {
       await room.disconnect();
-      over(error.name === "NotAllowedError" ? "The browser does not let this page use the microphone." : `It did not work: ${error.message}`);
+      microphone.stop();
+      over(`It did not work: ${error.message}`);
     }
   });
   end.addEventListener("click", () => room?.disconnect());
