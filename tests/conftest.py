@@ -1,7 +1,8 @@
 """Which servers can a test ask for? A lab that cannot start fails the test and says how to mend it."""
 
+import logging
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,16 @@ pytest_plugins = ["tests.database", "tests.agent", "tests.campaign_desk", "tests
 
 # Started in the background of a shell, we would ignore Ctrl-C, and so would every program that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def own_log() -> Iterator[None]:
+    """A command that runs within a test sends the log to that test's standard error, and no later test's."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from openpyxl import Workbook
 
@@ -311,6 +311,7 @@ def test_every_cell_survives_the_guard_against_formulas(cell: str) -> None:
 
 
 @given(st.binary(max_size=300))
+@example(b"\x00\x00\t\n\t")
 def test_any_bytes_are_a_table_or_a_table_error(raw: bytes) -> None:
     try:
         headers, rows = read(raw)

@@ -84,6 +84,8 @@ class Table:
         # Numbers pasted one after the other are a list too, and not one row.
         self._one_per_cell = one_per_cell and all(looks_like_phone(cell) for row in data for cell in row.cells if cell)
         self.headers = self._headers(first[start].cells, data)
+        if not self.headers:
+            raise TableError(f"line {self._start} is taken for the header, but names no column")
 
     def rows(self) -> Generator[Row]:
         """Every row below the header that is not blank, as wide as the header at least.
