@@ -43,7 +43,8 @@ def significant(dialled: str) -> str | None:
     if e164 := international(dialled):
         with contextlib.suppress(phonenumbers.NumberParseException):
             return phonenumbers.national_significant_number(phonenumbers.parse(e164)).lstrip("0")
-    return ending(dialled)
+    # Russia, Kazakhstan and Belarus have an 8 where others have a 0.
+    return ending(re.sub(r"^8(?=\d{10}$)", "", _digits(dialled)))
 
 
 def meant(dialled: str, ours: Iterable[str]) -> str | None:
