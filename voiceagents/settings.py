@@ -75,6 +75,12 @@ class Settings(BaseSettings):
     prepare_opening: bool = Field(default=True, description="Make the first words while the phone rings.")
     greeting_delay: float = Field(default=2.5, ge=0.5, le=10, description="Seconds of silence before we greet first.")
 
+    # Tools
+    tool_allowed_hosts: str = Field(
+        default="",
+        description="Hosts, or hosts with a port, outside the public internet that tools may reach all the same.",
+    )
+
     # Worker
     agent_job_executor: Literal["thread", "process"] = "thread"
     agent_max_calls: int = Field(default=25, ge=1, le=1000, description="Calls at once in one worker process.")

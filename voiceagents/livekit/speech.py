@@ -74,6 +74,7 @@ class SpeechEndpoint:
         self,
         *,
         llm_model: str | None = None,
+        stt_model: str | None = None,
         voice: str | None = None,
         temperature: float | None = None,
         language: str = "en",
@@ -83,11 +84,11 @@ class SpeechEndpoint:
         An assistant's own choices win, except offline, where there is one of each.
         """
         if self.offline:
-            llm_model = voice = None
+            llm_model = stt_model = voice = None
         client = self._client()
         return SessionModels(
             client=client,
-            stt=openai.STT(model=self.stt_model, language=language, client=client),
+            stt=openai.STT(model=stt_model or self.stt_model, language=language, client=client),
             llm=openai.LLM(
                 model=llm_model or self.llm_model,
                 client=client,
