@@ -465,7 +465,8 @@ def _own_calls(
                 (
                     call
                     for call in reversed(unused[number])  # the last one claimed before it
-                    if call.dialing_at.timestamp() <= invite["time"]
+                    if call.dialing_at is not None
+                    and call.dialing_at.timestamp() <= invite["time"]
                     and (call.ended_at is None or invite["time"] <= call.ended_at.timestamp() + 30)
                 ),
                 None,
