@@ -31,6 +31,9 @@ async def test_an_assistant_is_written_changed_brought_back_and_given_a_number(s
     await expect(page.get_by_label("Prompt", exact=True)).to_have_value("You answer the phone of a bakery.")
     await page.get_by_label("Business hours").fill("mon-fri 09:00-17:00")
     await page.get_by_role("button", name="Create").click()
+    await expect(page.get_by_label("Time zone")).to_have_attribute("aria-invalid", "true")
+    await page.get_by_label("Time zone").fill("America/New_York")
+    await page.get_by_role("button", name="Create").click()
     await expect(page.get_by_role("heading", name="Front desk", level=1)).to_be_visible()
     await picture(page, "assistant")
 

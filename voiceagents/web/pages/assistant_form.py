@@ -106,11 +106,20 @@ def _json(text: str, field: str, errors: dict[str, str]) -> dict[str, Any]:
     return value  # pyright: ignore[reportUnknownVariableType]
 
 
+def _whole(said: str) -> str:
+    """The field to blame for what is wrong with the whole."""
+    return "time_zone" if "time_zone" in said else ""
+
+
 def _said(error: ValidationError) -> dict[str, str]:
     said: dict[str, str] = {}
     for one in error.errors(include_input=False, include_url=False):
         path = [str(part) for part in one["loc"]]
-        field = {"tools": "own_tools", "after_hours": "after_hours_message"}.get(path[0], path[0]) if path else ""
+        field = (
+            {"tools": "own_tools", "after_hours": "after_hours_message"}.get(path[0], path[0])
+            if path
+            else _whole(one["msg"])
+        )
         place = f"{'.'.join(path[1:])}: " if len(path) > 1 else ""
         said[field] = "; ".join(filter(None, (said.get(field), f"{place}{one['msg'].removeprefix('Value error, ')}")))
     return said

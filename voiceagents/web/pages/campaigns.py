@@ -1,5 +1,6 @@
 """The list of campaigns, and what is done with a campaign as a whole."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 from uuid import UUID
@@ -62,7 +63,8 @@ async def list_campaigns(request: Request, user: User) -> Response:
         shown = await search.campaigns(
             session, archived=archived, search=query.get("search", ""), after=query.get("after")
         )
-    counts = {campaign.id: await figures.progress(database, campaign.id) for campaign in shown.rows}
+    known = await asyncio.gather(*(figures.progress(database, campaign.id) for campaign in shown.rows))
+    counts = {campaign.id: one for campaign, one in zip(shown.rows, known, strict=True)}
     return page(
         request, user, "campaigns/list", nav="Campaigns", campaigns=shown, counts=counts, archived=archived,
         search=query.get("search", ""),

@@ -19,6 +19,9 @@ PATIENCE = 0.1
 SHARE = 10
 """What took a second is read again after so many seconds at the earliest: reading costs no more than a tenth."""
 
+_AT_ONCE = 4
+"""Things that are read at the same time: the other connections are for what pages cannot do without."""
+
 _MOST = 500
 _QUICK = 0.03
 
@@ -46,6 +49,7 @@ class Remembered:
 
     def __init__(self) -> None:
         self._kept: dict[Hashable, _Kept] = {}
+        self._turn = asyncio.Semaphore(_AT_ONCE)
 
     async def get(
         self, key: Hashable, read: Callable[[], Awaitable[T]], *, patience: float = PATIENCE, least_age: float = 0.0
@@ -77,10 +81,11 @@ class Remembered:
             del self._kept[key]
 
     async def _read(self, kept: _Kept, read: Callable[[], Awaitable[Any]]) -> None:
-        began = time.monotonic()
         try:
-            kept.value = await read()
-            kept.known, kept.at, kept.cost = True, time.monotonic(), time.monotonic() - began
+            async with self._turn:
+                began = time.monotonic()
+                kept.value = await read()
+                kept.known, kept.at, kept.cost = True, time.monotonic(), time.monotonic() - began
         finally:
             kept.reading = None
 

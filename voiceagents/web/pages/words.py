@@ -13,6 +13,7 @@ _TONES_OF_STATES = {
 
 _TONES_OF_OUTCOMES = {
     Outcome.COMPLETED: GOOD, Outcome.CALLBACK_REQUESTED: GOOD, Outcome.VOICEMAIL: WAIT, Outcome.SCREENED: WAIT,
+    Outcome.MACHINE: WAIT,
     Outcome.BUSY: WAIT, Outcome.NO_ANSWER: WAIT, Outcome.HUNG_UP: WAIT, Outcome.NOT_INTERESTED: WAIT,
     Outcome.OPTED_OUT: BAD, Outcome.WRONG_NUMBER: BAD, Outcome.REJECTED: BAD, Outcome.INVALID_NUMBER: BAD,
     Outcome.UNREACHABLE: BAD, Outcome.CONGESTION: BAD, Outcome.NO_CAPACITY: BAD, Outcome.FAILED: BAD,
@@ -22,6 +23,7 @@ _TONES_OF_OUTCOMES = {
 _OUTCOMES = {
     "completed": "The conversation took place.",
     "voicemail": "A voicemail answered.",
+    "machine": "A machine answered that takes no message: a menu, or a fax.",
     "screened": "A call screening service answered and did not put us through.",
     "busy": "The line was busy.",
     "no_answer": "It rang until we gave up.",
