@@ -16,9 +16,11 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from tests.stack.cal_com_contract import EVENT_TYPE, KEY, CalCom
 from voiceagents import clock
 from voiceagents.calendars import store
 from voiceagents.calendars.base import Calendar
+from voiceagents.calendars.rules import Rules
 from voiceagents.db import Database
 
 USER, PASSWORD = "ana@example.com", "hush-hush"
@@ -156,6 +158,22 @@ async def open_caldav(shelf: Shelf, at_ten: None) -> AsyncIterator[OpenCalendar]
     async def open_(**rules: Any) -> Calendar:
         where = {"url": shelf.url, "username": USER, "password": PASSWORD}
         opened.append(store.opened("ana", "Ana", "caldav", {"zone": "America/New_York"} | where | rules))
+        return opened[-1]
+
+    yield open_
+    for calendar in opened:
+        await calendar.aclose()
+
+
+@pytest_asyncio.fixture
+async def open_calcom(cal_com: CalCom, at_ten: None) -> AsyncIterator[OpenCalendar]:
+    """Opens Cal.com's event type, whose own rules are the given ones."""
+    opened: list[Calendar] = []
+
+    async def open_(**rules: Any) -> Calendar:
+        cal_com.rules = Rules(**{"zone": "America/New_York"} | rules)
+        settings = {"event_type_id": EVENT_TYPE, "api_key": KEY, "api_url": cal_com.url, "zone": "America/New_York"}
+        opened.append(store.opened("visits", "Visits", "calcom", settings))
         return opened[-1]
 
     yield open_

@@ -14,7 +14,7 @@ from voiceagents.calendars.rules import Rules
 OFFERED = 3
 """Slots offered in place of one that cannot be had."""
 
-_LOOKED_AHEAD = timedelta(days=14)
+LOOKED_AHEAD = timedelta(days=14)
 
 
 class RuledCalendar(ABC):
@@ -56,8 +56,8 @@ class RuledCalendar(ABC):
         now = clock.now()
         if not now < start < now + timedelta(days=self.rules.horizon_days):
             start = now
-        for from_ in (start, start + _LOOKED_AHEAD):
-            if found := await self.free(from_, from_ + _LOOKED_AHEAD):
+        for from_ in (start, start + LOOKED_AHEAD):
+            if found := await self.free(from_, from_ + LOOKED_AHEAD):
                 return list(islice(found, OFFERED))
         return []
 

@@ -15,13 +15,34 @@ from voiceagents.zones import UnknownZone, zone_named
 _Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 
 
-class Rules(BaseModel):
-    """When may be booked. Minutes are minutes of real time, also on the day the clocks change."""
+class ZonedSettings(BaseModel):
+    """What the settings of every provider have."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     zone: str = "UTC"
-    """IANA name; working hours and days off are by its clock."""
+    """IANA name; the calendar's working hours and days off are by its clock."""
+
+    @field_validator("zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            return zone_named(value).key
+        except UnknownZone as error:
+            raise ValueError(str(error)) from None
+
+    @property
+    def place(self) -> ZoneInfo:
+        return ZoneInfo(self.zone)
+
+    def stored(self) -> dict[str, Any]:
+        """Only what differs from the defaults, as JSON."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+
+class Rules(ZonedSettings):
+    """When may be booked. Minutes are minutes of real time, also on the day the clocks change."""
+
     hours: str | dict[str, list[list[str]]] = "mon-fri 09:00-17:00"
     """As a campaign's window: `mon-fri 09:00-12:00, 13:00-17:30; sat 10:00-14:00`, or the same as JSON."""
     slot_minutes: int = Field(default=30, ge=5, le=24 * 60)
@@ -43,14 +64,6 @@ class Rules(BaseModel):
     title: _Text = "Appointment: {name}"
     """What stands in the calendar; `{name}` is the person."""
 
-    @field_validator("zone")
-    @classmethod
-    def _known_zone(cls, value: str) -> str:
-        try:
-            return zone_named(value).key
-        except UnknownZone as error:
-            raise ValueError(str(error)) from None
-
     @model_validator(mode="after")
     def _sound_week(self) -> "Rules":
         try:
@@ -58,10 +71,6 @@ class Rules(BaseModel):
         except WindowError as error:
             raise ValueError(str(error).replace("calling window", "week of working hours")) from None
         return self
-
-    @property
-    def place(self) -> ZoneInfo:
-        return ZoneInfo(self.zone)
 
     @cached_property
     def week(self) -> CallingWindow:
@@ -82,10 +91,6 @@ class Rules(BaseModel):
     @property
     def after(self) -> timedelta:
         return timedelta(minutes=self.buffer_after_minutes)
-
-    def stored(self) -> dict[str, Any]:
-        """Only what differs from the defaults, as JSON."""
-        return self.model_dump(mode="json", exclude_defaults=True)
 
 
 def problem_in(error: ValidationError, what: str) -> CalendarProblem:

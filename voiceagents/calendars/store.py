@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from voiceagents.calendars import models
 from voiceagents.calendars.base import Calendar, CalendarDown, CalendarProblem
 from voiceagents.calendars.builtin import BuiltinCalendar
-from voiceagents.calendars.rules import Rules, problem_in
+from voiceagents.calendars.rules import Rules, ZonedSettings, problem_in
 from voiceagents.db import Database
 
 PROVIDERS = ("builtin", "caldav", "calcom")
@@ -111,11 +111,14 @@ def opened(calendar_id: str, name: str, provider: str, settings: Mapping[str, An
     Raises:
         CalendarProblem: the settings cannot be used, or a secret they name is not set.
     """
+    from voiceagents.calendars.calcom import CalComCalendar, CalComSettings
     from voiceagents.calendars.caldav import CalDavCalendar, CalDavSettings
 
     found = checked_settings(calendar_id, provider, _with_secrets(calendar_id, settings))
     if isinstance(found, CalDavSettings):
         return CalDavCalendar(calendar_id, name, found)
+    if isinstance(found, CalComSettings):
+        return CalComCalendar(calendar_id, name, found)
     raise CalendarProblem(f"The calendar {calendar_id!r} is built in: it is opened by its id.")
 
 
@@ -125,9 +128,10 @@ def checked_settings(calendar_id: str, provider: str, settings: Mapping[str, Any
     Raises:
         CalendarProblem: names each value that is wrong, and the mend.
     """
+    from voiceagents.calendars.calcom import CalComSettings
     from voiceagents.calendars.caldav import CalDavSettings
 
-    kinds: dict[str, type[Rules]] = {"builtin": Rules, "caldav": CalDavSettings}
+    kinds: dict[str, type[ZonedSettings]] = {"builtin": Rules, "caldav": CalDavSettings, "calcom": CalComSettings}
     if provider not in kinds:
         raise CalendarProblem(f"{provider!r} keeps no calendars that we know; it is one of {', '.join(PROVIDERS)}.")
     try:
