@@ -2,7 +2,7 @@
 send."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -343,6 +343,22 @@ async def test_a_name_that_was_pointed_here_by_a_stranger_is_not_answered(site: 
         assert refused.status_code == 421
         for host in ("localhost:8000", "127.0.0.1", "[::1]:8000"):
             assert (await anybody.get("/healthz", headers={"Host": host})).status_code == 200
+
+
+async def test_much_is_read_only_from_who_is_known(site: Site) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(5):
+            yield b"x" * (1 << 20)
+
+    async with Browser(site.app) as anybody, site.api() as api:
+        text = {"Content-Type": "text/plain"}
+        for body in (b"x" * (5 << 20), pieces()):
+            refused = await anybody.post("/api/v1/campaigns", content=body, headers=text)
+            assert refused.status_code == 413
+            assert "signed in" in refused.json()["detail"]
+        guess = {"Authorization": "Bearer va_guess", **text}
+        assert (await anybody.post("/api/v1/campaigns", content=pieces(), headers=guess)).status_code in (401, 413)
+        assert (await api.post("/campaigns", content=pieces(), headers=text)).status_code == 422
 
 
 async def test_over_https_cookies_are_for_this_host_alone(site: Site) -> None:

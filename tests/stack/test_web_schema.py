@@ -20,6 +20,8 @@ from tests.database import Server
 from tests.web import EMAIL, PASSWORD, web_settings
 from voiceagents.assistants import store
 from voiceagents.assistants.models import Number
+from voiceagents.calendars import store as calendars
+from voiceagents.calendars.store import CalendarDraft
 from voiceagents.calls.models import Call, Turn
 from voiceagents.calls.states import CallState, Direction, Outcome, Speaker
 from voiceagents.campaigns.models import Campaign, Contact, ContactImport
@@ -67,6 +69,7 @@ async def _filled(url: str) -> dict[str, Any]:
         other, _ = await keys.make(session, owner.id, name="other", scope=Scope.READ, expires_at=None)
         viewer, _ = await accounts.invite(session, email="vera@example.com", name="Vera", role=Role.VIEWER)
         await store.add(session, store.AssistantDraft(id="front-desk", name="Front desk", prompt="Be kind."))
+        await calendars.add(session, CalendarDraft("practice", "Practice", "builtin", {"zone": "Europe/Berlin"}))
         session.add(Number(e164="+12025550143", assistant_id="front-desk", label="main"))
         campaign = Campaign(
             name="Spring", prompt="Hello {name}", window=CallingWindow.parse("daily 09:00-20:00").to_json()
@@ -91,7 +94,7 @@ async def _filled(url: str) -> dict[str, Any]:
         "key": key, "campaign_id": campaign.id, "contact_id": contact.id, "call_id": call.id,
         "assistant_id": "front-desk", "e164": "+12025550143", "number": "+12025550101", "import_id": imported.id,
         "user_id": viewer.id, "key_id": other.id, "endpoint_id": endpoint.id, "delivery_id": delivery, "version": 1,
-        "trunk_id": "ST_1",
+        "trunk_id": "ST_1", "calendar_id": "practice",
     }  # fmt: skip
 
 

@@ -24,4 +24,4 @@ def web(
 
     settings = settings_with_lab()
     given = {name: value for name, value in (("web_host", host), ("web_port", port)) if value is not None}
-    serve(settings.model_copy(update=given), lambda line: typer.echo(line, err=True))
+    serve(settings.model_copy(update=given), typer.echo)

@@ -17,6 +17,7 @@ from voiceagents.db import Database
 from voiceagents.settings import Settings
 from voiceagents.web import api, known_errors, problems, webhooks_in
 from voiceagents.web.background import Background
+from voiceagents.web.body_limit import BodyLimit
 from voiceagents.web.csrf import require_own_page
 from voiceagents.web.passwords import Passwords
 from voiceagents.web.security import Security, content_security_policy, known_hosts
@@ -64,6 +65,7 @@ def create_app(settings: Settings, database: Database | None = None, *, with_pag
     app.state.background = Background()
     problems.install(app)
     known_errors.install(app)
+    app.add_middleware(BodyLimit)
     app.add_middleware(Security, policy=content_security_policy(settings.livekit_url), hosts=known_hosts(settings))
     api.include(app)
     app.include_router(webhooks_in.router)

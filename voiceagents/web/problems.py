@@ -8,6 +8,7 @@ A page of the browser gets the same as a page, where `app.state.problem_page` sa
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
 from urllib.parse import quote
 
 from fastapi import FastAPI, Request
@@ -158,9 +159,11 @@ async def _on_http(request: Request, error: Exception) -> Response:
     known: dict[int, tuple[str, str]] = {
         404: ("not-found", "There is nothing at this address."),
         405: ("method", f"{request.method} is not for this address."),
+        413: ("too-long", str(error.detail)),
     }
     kind, detail = known.get(error.status_code, ("http", str(error.detail)))
-    return answer(request, Problem(error.status_code, str(error.detail), detail, kind=kind, headers=error.headers))
+    title = HTTPStatus(error.status_code).phrase
+    return answer(request, Problem(error.status_code, title, detail, kind=kind, headers=error.headers))
 
 
 async def _on_fault(request: Request, error: Exception) -> Response:

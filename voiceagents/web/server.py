@@ -94,6 +94,8 @@ def listen(host: str, port: int) -> socket.socket:
         listening = socket.socket(family, socket.SOCK_STREAM)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
+        # Who comes before we serve waits a moment and is not refused.
+        listening.listen(128)
     except OSError as error:
         raise SettingsError(
             f"WEB_HOST {host}, WEB_PORT {port}: cannot listen there ({error.strerror or error}). "

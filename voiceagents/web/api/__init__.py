@@ -10,6 +10,7 @@ def include(app: FastAPI) -> None:
     # Imported here: tables and services of the whole house come with it.
     from voiceagents.web.api import (
         assistants,
+        calendars,
         calls,
         campaigns,
         contacts,
@@ -30,6 +31,7 @@ def include(app: FastAPI) -> None:
         imports.router,
         do_not_call.router,
         calls.router,
+        calendars.router,
         settings.router,
         people.router,
         webhooks.router,

@@ -45,10 +45,12 @@ async def live(request: Request, user: User, campaign_id: UUID) -> Response:
 
 
 @router.get("/now")
-async def now(request: Request, user: User, campaign_id: UUID) -> Response:
-    """What changes by itself."""
+async def now(request: Request, user: User, campaign_id: UUID, state: str = "") -> Response:
+    """What changes by itself. A page that was made in another state than this is loaded again: it has other buttons."""
     database: Database = request.app.state.database
     campaign = await found(database, campaign_id)
+    if state and state != campaign.state.value:
+        return Response(status_code=204, headers={"HX-Refresh": "true"})
     known = await figures.status_of(database, campaign)
     return fragment(request, user, "campaigns/_now", campaign=campaign, known=known, most=_SHOWN_CALLS)
 
@@ -84,13 +86,17 @@ async def answers(request: Request, user: User, campaign_id: UUID) -> Response:
     rates = charts.answer_rate_by_hour_of_day(ended, zone_or_utc(campaign.time_zone))
     return JSONResponse(
         {
-            "x": list(rates),
+            "x": list(range(24)) if rates else [],
             "x_label": "Hour",
             "bars": True,
             "unit": "%",
-            "series": [{"label": "answered", "values": [100 * answered / calls for answered, calls in rates.values()]}],
+            "series": [{"label": "answered", "values": [_percent(rates.get(hour)) for hour in range(24)]}],
         }
     )
+
+
+def _percent(counted: tuple[int, int] | None) -> float | None:
+    return None if counted is None else 100 * counted[0] / counted[1]
 
 
 @router.get("/events")

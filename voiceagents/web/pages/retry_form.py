@@ -67,5 +67,7 @@ def read(form: Mapping[str, str]) -> tuple[dict[str, Any] | None, dict[str, str]
     try:
         RetryPolicy.parse(policy)
     except PolicyError as error:
-        return policy, {"retry": str(error)}
+        # One thing at a time: what is wrong with a row often has consequences that read like mistakes of their own.
+        first = {line.partition(",")[0]: line for line in reversed(str(error).splitlines())}
+        return policy, {"retry": "\n".join(reversed(first.values()))}
     return policy, {}

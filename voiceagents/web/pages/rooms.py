@@ -86,8 +86,11 @@ def listener_token(settings: Settings, room: str, identity: str) -> str:
 
 def talker_token(settings: Settings, room: str, identity: str, name: str) -> str:
     """Lets a browser stand in for a phone: it has the kind and the attributes by which the agent knows one."""
-    grants = api.VideoGrants(room_join=True, room=room, can_publish=True, can_subscribe=True)
-    attributes = {sip.CALL_STATUS: "active"}
+    grants = api.VideoGrants(
+        room_join=True, room=room, can_publish=True, can_subscribe=True, can_update_own_metadata=True
+    )
+    # It rings until the assistant has picked up; the page then says that it has, as the SIP service does.
+    attributes = {sip.CALL_STATUS: "ringing"}
     return (
         _token(settings, identity)
         .with_name(name)

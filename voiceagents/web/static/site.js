@@ -44,31 +44,43 @@
   }, 1000);
 
   // Plots: the page names an address that answers {x: [...], series: [{label, values, dashed?, percent?}], bars?, time?}
+  const drawings = new Map();
+  const hourOf = (seconds) => {
+    const instant = new Date(seconds * 1000), midnight = instant.getHours() === 0 && instant.getMinutes() === 0;
+    return new Intl.DateTimeFormat(undefined, midnight ? { day: "numeric", month: "short" } : { hour: "2-digit", minute: "2-digit", hour12: false }).format(instant);
+  };
+  addEventListener("resize", () => drawings.forEach((drawn, holder) => drawn.setSize({ width: Math.max(260, holder.clientWidth), height: 220 })));
+  setInterval(() => { if (!document.hidden) document.querySelectorAll("[data-plot][data-refresh]").forEach(plot); }, 15000);
+
   async function plot(holder) {
-    if (!window.uPlot || holder.dataset.drawn) return;
+    if (!window.uPlot || (holder.dataset.drawn && !holder.matches("[data-refresh]"))) return;
     holder.dataset.drawn = "yes";
     const answer = await fetch(holder.dataset.plot, { headers: { Accept: "application/json" } });
     if (!answer.ok) { holder.textContent = "The figures could not be loaded."; return; }
     const data = await answer.json();
+    if (drawings.has(holder)) { drawings.get(holder).destroy(); drawings.delete(holder); }
+    holder.replaceChildren();
+    holder.classList.toggle("drawn", data.x.length > 0);
     if (!data.x.length) { holder.textContent = holder.dataset.empty || "Nothing to show yet."; holder.classList.add("quiet"); return; }
     const style = getComputedStyle(document.documentElement);
     const colours = ["--bar-done", "--bar-calling", "--bar-skipped", "--bad", "--bar-cancelled", "--accent"].map((name) => style.getPropertyValue(name).trim());
     const quiet = style.getPropertyValue("--quiet").trim(), line = style.getPropertyValue("--line").trim();
     const axis = { stroke: quiet, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 }, font: "12px system-ui" };
+    const low = data.x[0], high = data.x[data.x.length - 1], pad = data.time ? 1800 : 0.5;
     const shown = (unit) => (_, value) => (value == null ? "–" : unit === "%" ? `${Math.round(value)} %` : unit ? `${value.toFixed(2)} ${unit}` : value);
     const options = {
       width: Math.max(260, holder.clientWidth), height: 220, cursor: { y: false },
-      scales: { x: { time: Boolean(data.time), ...(data.x.length === 1 ? { range: (_, low) => [low - (data.time ? 3600 : 1), low + (data.time ? 3600 : 1)] } : {}) },
+      scales: { x: { time: Boolean(data.time), range: () => [low - pad, high + pad] },
                 y: { range: (_, low, high) => [0, data.unit === "%" ? 100 : Math.max(high, data.unit ? 0.5 : 1) * 1.08] } },
-      axes: [{ ...axis, ...(data.time ? {} : { values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? tick : "")) }) }, { ...axis, size: 44 }],
-      series: [{ label: data.x_label || "Time", ...(data.time ? {} : { value: (_, v) => v ?? "–" }) },
+      axes: [{ ...axis, ...(data.time ? { values: (_, ticks) => ticks.map(hourOf) } : { values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? tick : "")) }) }, { ...axis, size: 44 }],
+      series: [{ label: data.x_label || "Time", value: (_, v) => (v == null ? "–" : data.time ? clock(new Date(v * 1000)) : v) },
         ...data.series.map((one, index) => ({
           label: one.label, stroke: colours[index % colours.length], width: 2, points: { show: data.x.length < 60 }, value: shown(data.unit),
           ...(data.bars ? { paths: uPlot.paths.bars({ size: [0.7, 40] }), fill: colours[index % colours.length], points: { show: false } } : {}),
         }))],
     };
     const drawn = new uPlot(options, [data.x, ...data.series.map((one) => one.values)], holder);
-    new ResizeObserver(() => drawn.setSize({ width: Math.max(260, holder.clientWidth), height: 220 })).observe(holder);
+    drawings.set(holder, drawn);
   }
 
   // The transcript beside the recording: a line's time plays it, what is heard is marked.

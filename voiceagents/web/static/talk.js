@@ -65,6 +65,7 @@ document.addEventListener("DOMContentLoaded", () => {
     room.on(RoomEvent.TrackSubscribed, (track) => {
       if (track.kind !== "audio") return;
       document.body.append(Object.assign(track.attach(), { hidden: true }));
+      room.localParticipant.setAttributes({ "sip.callStatus": "active" });
       state.textContent = "Connected: say something.";
     });
     room.on(RoomEvent.TranscriptionReceived, heard);
