@@ -5,12 +5,15 @@ at the list right before every dial. Taking a number off keeps its row, with the
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select, text, update
+from sqlalchemy import ColumnElement, case, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from voiceagents.calls.models import Call
+from voiceagents.calls.states import Direction, Outcome
 from voiceagents.campaigns.models import DoNotCall
 
 
@@ -34,6 +37,20 @@ async def check(session: AsyncSession, phone: str) -> Sequence[DoNotCall]:
     """Every list on which a number stands now."""
     listed = select(DoNotCall).where(DoNotCall.phone == phone, DoNotCall.removed_at.is_(None))
     return (await session.scalars(listed.order_by(DoNotCall.id))).all()
+
+
+async def just_asked(session: AsyncSession, phones: Sequence[str]) -> dict[str, datetime]:
+    """Which of these numbers asked in a call not to be called again that nobody has settled yet, and when.
+
+    The list has them a moment later; until then this keeps other campaigns from calling them.
+    """
+    number = case((Call.direction == Direction.INBOUND, Call.from_number), else_=Call.to_number)
+    asked = await session.execute(
+        select(number, func.max(Call.ended_at))
+        .where(Call.outcome == Outcome.OPTED_OUT, Call.settled_at.is_(None), number.in_(phones))
+        .group_by(number)
+    )
+    return {phone: at for phone, at in asked if phone is not None and at is not None}
 
 
 async def entries(

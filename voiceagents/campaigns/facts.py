@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from voiceagents.calls.models import Call
 from voiceagents.calls.states import CallState, Direction, Outcome
+from voiceagents.campaigns import do_not_call
 from voiceagents.campaigns.models import Campaign, Contact, DoNotCall
 from voiceagents.campaigns.retry import UNCOUNTED, PolicyError, RetryPolicy
 from voiceagents.campaigns.rules import (
@@ -112,6 +113,8 @@ async def read(
     entries: dict[str, list[DoNotCallEntry]] = {}
     for row in listed:
         entries.setdefault(row.phone, []).append(DoNotCallEntry(row.reason, row.campaign_id is not None, row.added_at))
+    for phone, at in (await do_not_call.just_asked(session, phones)).items():
+        entries.setdefault(phone, []).append(DoNotCallEntry("asked in a call not to be called again", False, at))
     return Ground(await _campaign(session, campaign, now, leaving_out), numbers, entries, now)
 
 

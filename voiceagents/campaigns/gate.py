@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from voiceagents import clock
 from voiceagents.calls.history import Objection
 from voiceagents.calls.models import Call
-from voiceagents.campaigns import facts
+from voiceagents.campaigns import do_not_call, facts
 from voiceagents.campaigns.models import Campaign, Contact, DoNotCall
 from voiceagents.campaigns.settling import GATE
 from voiceagents.campaigns.states import Verdict
@@ -50,6 +50,8 @@ async def _listed(session: AsyncSession, number: str) -> Objection | None:
             DoNotCall.phone == number, DoNotCall.campaign_id.is_(None), DoNotCall.removed_at.is_(None)
         )
     )
+    if reason is None and number in await do_not_call.just_asked(session, [number]):
+        reason = "asked in a call not to be called again"
     if reason is None:
         return None
     return Objection(f"the number is on the do-not-call list{f' ({reason})' if reason else ''}")

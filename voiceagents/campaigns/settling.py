@@ -15,9 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from voiceagents.calls.history import CANCELLED_BY_USER
 from voiceagents.calls.models import Call
-from voiceagents.calls.states import CallState, EndedBy, Outcome
+from voiceagents.calls.states import CallState, Direction, EndedBy, Outcome
 from voiceagents.campaigns import decisions, do_not_call, facts, pacing
 from voiceagents.campaigns.breaker import RecentEnding, breaker
+from voiceagents.campaigns.callbacks import time_asked_for
 from voiceagents.campaigns.due import zones_of_key
 from voiceagents.campaigns.models import Campaign, Contact, Installation, TrunkLimits
 from voiceagents.campaigns.retry import Cause, EndedCall, RetryDecision, after, counts
@@ -62,6 +63,7 @@ async def settle(session: AsyncSession, now: datetime, random: Random) -> Settle
     await _lock(session, campaigns, {call.trunk_id for call in ended if call.trunk_id is not None})
     for call in ended:
         call.settled_at = now
+        await _heed_opt_out(session, call)
         await _rest_if_congested(session, call, now)
         if (contact := contacts.get(call.id)) is not None:
             await session.refresh(contact, with_for_update=_SEEN)
@@ -114,8 +116,8 @@ async def _settle(session: AsyncSession, call: Call, contact: Contact, now: date
         return
     if counts(outcome, dialled=call.dialing_at is not None):
         contact.attempts += 1
-    if outcome is Outcome.OPTED_OUT:
-        await do_not_call.add(session, contact.phone, None, f"asked in call {str(call.id)[:8]} not to be called again")
+    if outcome is Outcome.CALLBACK_REQUESTED:
+        contact.callback_at = time_asked_for(call.evidence, call.ended_at or now, zones_of_key(contact.zones))
     contact.last_outcome = outcome.value
     ending = await _ended_call(session, call, contact, outcome)
     if call.details.get(CANCELLED_BY_USER):
@@ -149,6 +151,13 @@ async def _settle(session: AsyncSession, call: Call, contact: Contact, now: date
         },
     )
     decisions.record(session, contact, decision, now, call_id=call.id)
+
+
+async def _heed_opt_out(session: AsyncSession, call: Call) -> None:
+    """Whoever asked not to be called again is on everybody's list, whether a campaign called them or not."""
+    number = call.from_number if call.direction is Direction.INBOUND else call.to_number
+    if call.outcome is Outcome.OPTED_OUT and number is not None:
+        await do_not_call.add(session, number, None, f"asked in call {str(call.id)[:8]} not to be called again")
 
 
 async def _put_back(

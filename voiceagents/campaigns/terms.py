@@ -5,9 +5,10 @@ Only what was given counts (`model_fields_set`), so that one model serves creati
 """
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
@@ -77,6 +78,27 @@ def _retry(value: object) -> object:
     return value
 
 
+def _keys(value: object) -> object:
+    if isinstance(value, str) and not re.fullmatch(r"[0-9*#]+( [0-9*#]+)*", value.strip()):
+        raise ValueError(f'"{value}" is no path through a menu; write the keys for each prompt, as in "2 1" or "1 0#"')
+    return value
+
+
+def _fields(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"the fields are broken JSON: {error}") from None
+    schema: Mapping[str, object] = cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {}
+    if value is not None and not isinstance(schema.get("properties"), Mapping):
+        raise ValueError(
+            'fields are a JSON schema of an object, such as {"type": "object", "properties": {"budget": '
+            '{"type": "number", "description": "in dollars"}}}'
+        )
+    return None if value is None else schema
+
+
 _OrNone = BeforeValidator(_none_in_words)
 _Moment = Annotated[datetime | date | None, BeforeValidator(_moment), _OrNone]
 _Count = Annotated[int | None, Field(ge=1, le=1_000_000), _OrNone]
@@ -107,6 +129,9 @@ class Terms(BaseModel):
     attempts_per_number: _Count = None
     minimum_gap: Annotated[timedelta, BeforeValidator(_gap)] = timedelta()
     retry: Annotated[dict[str, Any], BeforeValidator(_retry)] = Field(default_factory=dict[str, Any])
+    voicemail_message: Annotated[_Text | None, StringConstraints(max_length=2000), _OrNone] = None
+    menu_path: Annotated[_Text | None, BeforeValidator(_keys), _OrNone] = None
+    extraction: Annotated[dict[str, Any] | None, BeforeValidator(_fields), _OrNone] = None
 
     def columns(self, time_zone: str) -> dict[str, Any]:
         """The table's columns with what was given.

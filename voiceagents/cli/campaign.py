@@ -43,6 +43,9 @@ _OPTIONS = {
     "attempts_per_number": "--attempts-per-number",
     "minimum_gap": "--gap",
     "retry": "--retry",
+    "voicemail_message": "--voicemail",
+    "menu_path": "--menu",
+    "extraction": "--fields",
 }
 """Columns by the option that a person knows them by."""
 
@@ -138,6 +141,21 @@ Retry = Annotated[
         rich_help_panel=_HOW_MANY,
     ),
 ]
+Voicemail = Annotated[
+    str | None,
+    typer.Option(
+        help="Said after the beep of a voicemail, with placeholders; without it, or with none, nothing is left.",
+        rich_help_panel=_WHAT,
+    ),
+]
+Menu = Annotated[
+    str | None,
+    typer.Option(help='Keys through a phone menu, a group for each prompt: "2 1".', rich_help_panel=_WHAT),
+]
+Fields = Annotated[
+    str | None,
+    typer.Option(help="JSON schema, or @FILE, of what to read out of each conversation.", rich_help_panel=_WHAT),
+]
 Name = Annotated[str, typer.Argument(metavar="CAMPAIGN", help="Its name, its id, or how its id begins.")]
 
 
@@ -163,6 +181,9 @@ def create(
     attempts_per_number: AttemptsPerNumber = None,
     gap: Gap = None,
     retry: Retry = None,
+    voicemail: Voicemail = None,
+    menu: Menu = None,
+    fields: Fields = None,
 ) -> None:
     """Create a campaign, as a draft that dials nobody yet."""
     given = _given(
@@ -170,7 +191,8 @@ def create(
         time_zone=time_zone, window=window, holidays_of=holidays, blackout=_dates(blackout), starts_at=start,
         expires_at=expires, max_concurrent=concurrent, calls_per_second=cps, priority=priority, daily_cap=daily_cap,
         attempts_per_day=attempts_per_day, attempts_per_number=attempts_per_number, minimum_gap=gap,
-        retry=_json(retry),
+        retry=_json(retry, "--retry"), voicemail_message=voicemail, menu_path=menu,
+        extraction=_json(fields, "--fields"),
     )  # fmt: skip
 
     async def work() -> "Campaign":
@@ -209,6 +231,9 @@ def edit(
     attempts_per_number: AttemptsPerNumber = None,
     gap: Gap = None,
     retry: Retry = None,
+    voicemail: Voicemail = None,
+    menu: Menu = None,
+    fields: Fields = None,
 ) -> None:
     """Change a campaign, also while it runs: it takes effect from the next decision. What is not given stays.
 
@@ -219,7 +244,8 @@ def edit(
         time_zone=time_zone, window=window, holidays_of=holidays, blackout=_dates(blackout), starts_at=start,
         expires_at=expires, max_concurrent=concurrent, calls_per_second=cps, priority=priority, daily_cap=daily_cap,
         attempts_per_day=attempts_per_day, attempts_per_number=attempts_per_number, minimum_gap=gap,
-        retry=_json(retry),
+        retry=_json(retry, "--retry"), voicemail_message=voicemail, menu_path=menu,
+        extraction=_json(fields, "--fields"),
     )  # fmt: skip
     if not given.model_fields_set:
         raise Problem("Nothing to change was given; see `voiceagents campaign edit --help`.")
@@ -275,13 +301,13 @@ def _dates(blackout: list[str] | None) -> list[str] | None:
     return [] if blackout == ["none"] else blackout
 
 
-def _json(retry: str | None) -> str | None:
-    if retry is None or not retry.startswith("@"):
-        return retry
+def _json(value: str | None, option: str) -> str | None:
+    if value is None or not value.startswith("@"):
+        return value
     try:
-        return Path(retry[1:]).read_text(encoding="utf-8")
+        return Path(value[1:]).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise Problem(f"--retry {retry} cannot be read: {error}") from None
+        raise Problem(f"{option} {value} cannot be read: {error}") from None
 
 
 def _show_terms(campaign: "Campaign") -> None:
