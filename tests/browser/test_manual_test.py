@@ -24,9 +24,9 @@ from voiceagents.web.models import Role
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
 TALKS = {
-    "ring_ms": 400,
+    "ring_ms": 1200,
     "steps": [
-        {"say": "Hello, this is Ana speaking.", "voice": "hibari"},
+        {"say": "Hello, who is calling?", "voice": "flite"},
         {"wait_for": "silence", "silence_ms": 1200, "timeout_ms": 20000},
         {"say": "No thank you, I am not interested.", "voice": "flite"},
     ],
@@ -84,9 +84,11 @@ async def test_an_assistant_is_talked_to_in_the_browser(site: Site) -> None:
 
     await until(loud, within=30, what="that the assistant is heard")
     await picture(page, "talk")
+    await expect(page.locator("[data-said-here]")).to_contain_text("Good morning, bakery.", timeout=30_000)
     await page.get_by_role("button", name="Hang up").click()
     await page.get_by_role("link", name="See this call").click()
-    await expect(page.get_by_text("Good morning, bakery.")).to_be_visible(timeout=30_000)
+    await expect(page.locator(".transcript")).to_contain_text("Good morning", timeout=30_000)
+    await expect(page.locator(".timeline")).to_contain_text("Answered")
     await expect(page.get_by_role("link", name="Front desk")).to_be_visible()
 
 

@@ -99,7 +99,7 @@ def _environment() -> Environment:
         static=static,
         Role=Role,
         navigation=NAVIGATION,
-        here=here,
+        address=here,
         tone_of_state=words.tone_of_state,
         tone_of_outcome=words.tone_of_outcome,
         in_words=words.of_outcome,

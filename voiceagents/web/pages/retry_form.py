@@ -67,7 +67,8 @@ def read(form: Mapping[str, str]) -> tuple[dict[str, Any] | None, dict[str, str]
     try:
         RetryPolicy.parse(policy)
     except PolicyError as error:
-        # One thing at a time: what is wrong with a row often has consequences that read like mistakes of their own.
-        first = {line.partition(",")[0]: line for line in reversed(str(error).splitlines())}
-        return policy, {"retry": "\n".join(reversed(first.values()))}
+        # A delay that cannot be read leaves none: that is not a second mistake.
+        said = str(error).splitlines()
+        mistakes = [line for line in said if "at least 1 item" not in line]
+        return policy, {"retry": "\n".join(mistakes or said)}
     return policy, {}
