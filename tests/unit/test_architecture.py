@@ -19,6 +19,7 @@ KINDS = {"unit", "stack", "browser", "faults"}
 
 MUST_NOT_IMPORT = {
     "voiceagents.assistants": ["calls", "campaigns", "livekit", "web", "cli"],
+    "voiceagents.calendars": ["assistants", "calls", "campaigns", "livekit", "web", "cli"],
     "voiceagents.calls": ["livekit", "campaigns", "web", "cli"],
     "voiceagents.livekit": ["campaigns", "web", "cli"],
     "voiceagents.campaigns": ["livekit", "web", "cli"],

@@ -127,7 +127,7 @@ def test_a_refused_time_says_why(start: datetime, why: str) -> None:
         ({"slot_minutes": 0}, "slot_minutes"),
         ({"days_off": ["Christmas"]}, "not a date"),
         ({"holidays_of": "XX"}, "no holidays are known"),
-        ({"hour": "mon"}, "hour: Extra inputs"),
+        ({"hour": "mon"}, "hour: is no setting of it"),
     ],
 )
 def test_rules_that_make_no_sense_are_refused_with_the_mend(settings: dict[str, Any], why: str) -> None:

@@ -96,7 +96,8 @@ class Rules(ZonedSettings):
 def problem_in(error: ValidationError, what: str) -> CalendarProblem:
     """Everything that is wrong with settings, one line each, without the values: one may be a secret."""
     lines = [
-        f"{'.'.join(str(part) for part in one['loc']) or what}: {one['msg'].removeprefix('Value error, ')}"
+        f"{'.'.join(str(part) for part in one['loc']) or what}: "
+        + ("is no setting of it" if one["type"] == "extra_forbidden" else one["msg"].removeprefix("Value error, "))
         for one in error.errors(include_input=False, include_url=False)
     ]
     return CalendarProblem(f"The settings of {what} cannot be used:\n  " + "\n  ".join(lines))

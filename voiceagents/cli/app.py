@@ -6,7 +6,20 @@ from typing import Annotated
 
 import typer
 
-from voiceagents.cli import assistants, call, campaign, dnc, history, lab, limits, numbers, running, trunks, web
+from voiceagents.cli import (
+    assistants,
+    calendars,
+    call,
+    campaign,
+    dnc,
+    history,
+    lab,
+    limits,
+    numbers,
+    running,
+    trunks,
+    web,
+)
 from voiceagents.cli.problems import Commands
 
 app = typer.Typer(
@@ -96,4 +109,5 @@ app.add_typer(history.app, name="calls")
 app.add_typer(assistants.app, name="assistants")
 app.add_typer(numbers.app, name="numbers")
 app.add_typer(trunks.app, name="trunks")
+app.add_typer(calendars.app, name="calendars")
 app.add_typer(lab.app, name="lab")

@@ -51,6 +51,7 @@ def explained(error: Exception) -> str | None:
     from sqlalchemy.exc import DBAPIError
 
     from voiceagents.assistants.store import AssistantProblem
+    from voiceagents.calendars.base import CalendarDown, CalendarProblem
     from voiceagents.calls.metadata import MetadataError
     from voiceagents.campaigns.lifecycle import CampaignProblem
     from voiceagents.campaigns.numbers import UnknownRegion
@@ -62,6 +63,8 @@ def explained(error: Exception) -> str | None:
 
     known = (
         AssistantProblem,
+        CalendarDown,
+        CalendarProblem,
         CampaignProblem,
         CarrierError,
         DatabaseProblem,
