@@ -164,16 +164,17 @@ def list_versions(assistant_id: Id) -> None:
     from voiceagents.assistants import store
     from voiceagents.cli.assistant_views import changes_between
 
-    async def work() -> Table:
+    async def work() -> list[str]:
         async with database(load()) as opened, opened.transaction() as session:
             kept = await store.versions(session, assistant_id)
-            table = Table("version", "since", "changed", box=None, pad_edge=False)
-            for newer, older in zip(kept, [*kept[1:], None], strict=True):
-                what = changes_between(older.snapshot, newer.snapshot) if older else "(the first that is kept)"
-                table.add_row(str(newer.version), f"{newer.created_at.astimezone():%Y-%m-%d %H:%M:%S}", what)
-            return table
+        lines: list[str] = []
+        for newer, older in zip(kept, [*kept[1:], None], strict=True):
+            what = changes_between(older.snapshot, newer.snapshot) if older else "the first that is kept"
+            lines.append(f"{newer.version:4}  {newer.created_at.astimezone():%Y-%m-%d %H:%M:%S}  {what}")
+        return lines
 
-    Console(soft_wrap=True).print(run(work()))
+    for line in run(work()):
+        typer.echo(line)
 
 
 @app.command("restore")
