@@ -10,6 +10,7 @@ import httpx
 import pytest_asyncio
 from fastapi import FastAPI
 
+from tests.database import Server
 from voiceagents.db import Database
 from voiceagents.settings import Settings
 from voiceagents.web import accounts, csrf, keys, sessions, tokens
@@ -73,11 +74,26 @@ def web_settings(url: str, **others: Any) -> Settings:
     return Settings(**{"_env_file": None, "database_url": url, **others})
 
 
-@pytest_asyncio.fixture
-async def site(database: Database) -> Site:
-    """The application with an owner, on a database of its own."""
+async def site_on(database: Database) -> Site:
+    """The application with an owner, on a database that has nobody."""
     app = create_app(web_settings(database.url), database, with_pages=False)
     token = await accounts.first_owner_link(database)
     assert token is not None
     owner = await accounts.accept(database, app.state.passwords, token, email=EMAIL, name="Olga", password=PASSWORD)
     return Site(app, database, owner)
+
+
+@pytest_asyncio.fixture
+async def site(database: Database) -> Site:
+    """The application with an owner, on a database of its own."""
+    return await site_on(database)
+
+
+@pytest_asyncio.fixture(scope="module")
+async def shared_site(postgres: Server) -> AsyncGenerator[Site]:
+    """The same for all tests of a module that leave nothing that another would mind."""
+    url = postgres.create()
+    database = Database(url)
+    yield await site_on(database)
+    await database.close()
+    postgres.drop(url)

@@ -11,11 +11,13 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import pytest_asyncio
 from httpx import AsyncClient
 from sqlalchemy import func, select, text
 
 from tests.web import Site, web_settings
-from voiceagents.calls import history, presence
+from voiceagents.calls import history as facts
+from voiceagents.calls import presence
 from voiceagents.calls.models import Call, Turn, Worker
 from voiceagents.calls.outcomes import Ending
 from voiceagents.calls.records import CallEnded
@@ -49,6 +51,27 @@ def call(number: int = 0, **columns: Any) -> Call:
 async def add(database: Database, *rows: Any) -> None:
     async with database.transaction() as session:
         session.add_all(rows)
+
+
+@pytest_asyncio.fixture(scope="module")
+async def history(shared_site: Site) -> Site:
+    """A site with four calls, in three of which something was said."""
+    calls = [
+        call(1, campaign_id="c1"),
+        call(2, outcome=Outcome.BUSY),
+        call(3, direction=Direction.INBOUND, assistant_id="front-desk"),
+        call(4, state=CallState.RINGING, outcome=None),
+    ]
+    said = ["Where is the invoice?", "My second invoice, please.", "A refund, bitte per Überweisung."]
+    await add(shared_site.database, *calls)
+    await add(
+        shared_site.database,
+        *(
+            Turn(call_id=one.id, item_id="1", speaker=Speaker.PERSON, text=line, started_at=START)
+            for one, line in zip(calls, said, strict=False)
+        ),
+    )
+    return shared_site
 
 
 async def draft(api: AsyncClient, name: str = "Spring", **terms: Any) -> dict[str, Any]:
@@ -117,9 +140,9 @@ async def test_an_assistant_is_made_changed_and_every_version_kept(site: Site) -
     ],
 )
 async def test_what_is_wrong_names_its_field_and_is_no_fault(
-    site: Site, path: str, body: dict[str, Any], field: str
+    shared_site: Site, path: str, body: dict[str, Any], field: str
 ) -> None:
-    async with site.api() as api:
+    async with shared_site.api() as api:
         answer = await api.post(path, json=body)
     assert answer.status_code == 422, answer.text
     problem = answer.json()
@@ -130,8 +153,8 @@ async def test_what_is_wrong_names_its_field_and_is_no_fault(
 
 
 @pytest.mark.parametrize("body", ["{", "[]", '"x"', "null", '{"name": "a\\u0000b\\ud800"}', "[" * 100_000])
-async def test_a_body_that_is_no_object_or_holds_odd_characters_is_no_fault(site: Site, body: str) -> None:
-    async with site.api() as api:
+async def test_a_body_that_is_no_object_or_holds_odd_characters_is_no_fault(shared_site: Site, body: str) -> None:
+    async with shared_site.api() as api:
         answer = await api.post("/campaigns", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code in (201, 400, 422), answer.text
 
@@ -242,16 +265,9 @@ async def test_pages_of_calls_hold_each_call_once_whatever_comes_in_between(site
     ],
 )
 async def test_calls_are_found_by_what_they_have_in_common(
-    site: Site, params: dict[str, str], numbers: list[int]
+    history: Site, params: dict[str, str], numbers: list[int]
 ) -> None:
-    await add(
-        site.database,
-        call(1, campaign_id="c1"),
-        call(2, outcome=Outcome.BUSY),
-        call(3, direction=Direction.INBOUND, assistant_id="front-desk"),
-        call(4, state=CallState.RINGING, outcome=None),
-    )
-    async with site.api() as api:
+    async with history.api() as api:
         found = (await api.get("/calls", params=params)).json()["items"]
     assert [int(row["to_number"][-4:]) for row in found] == numbers
 
@@ -270,18 +286,8 @@ async def test_calls_are_found_by_what_they_have_in_common(
         ("the", [1]),
     ],
 )
-async def test_calls_are_found_by_what_was_said(site: Site, words: str, numbers: list[int]) -> None:
-    calls = [call(1), call(2), call(3)]
-    await add(site.database, *calls)
-    said = ["Where is the invoice?", "My second invoice, please.", "A refund, bitte per Überweisung."]
-    await add(
-        site.database,
-        *(
-            Turn(call_id=one.id, item_id="1", speaker=Speaker.PERSON, text=line, started_at=START)
-            for one, line in zip(calls, said, strict=True)
-        ),
-    )
-    async with site.api() as api:
+async def test_calls_are_found_by_what_was_said(history: Site, words: str, numbers: list[int]) -> None:
+    async with history.api() as api:
         answer = await api.get("/calls", params={"q": words})
     assert answer.status_code == 200, answer.text
     assert [int(row["to_number"][-4:]) for row in answer.json()["items"]] == numbers
@@ -297,7 +303,7 @@ async def test_a_call_is_told_with_its_words_and_its_timeline(site: Site) -> Non
     )
     async with site.database.transaction() as session:
         ending = Ending(Outcome.COMPLETED, "hung up", EndedBy.PERSON)
-        await history.end(session, CallEnded.of(one.id, ending, START + timedelta(seconds=9)))
+        await facts.end(session, CallEnded.of(one.id, ending, START + timedelta(seconds=9)))
     async with site.api() as api:
         story = (await api.get(f"/calls/{one.id}")).json()
         assert (await api.get(f"/calls/{uuid4()}")).status_code == 404

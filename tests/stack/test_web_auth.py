@@ -4,6 +4,7 @@ send."""
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -218,8 +219,8 @@ async def test_a_session_cookie_beside_a_bad_key_counts_for_nothing(site: Site) 
 
 
 @pytest.mark.parametrize("header", ["Bearer", "Bearer ", "Basic b3duZXI6eA==", "va_x", "Bearer va_x", "Bearer x y z"])
-async def test_a_header_that_is_no_key_is_told_so(site: Site, header: str) -> None:
-    async with Browser(site.app) as anybody:
+async def test_a_header_that_is_no_key_is_told_so(shared_site: Site, header: str) -> None:
+    async with Browser(shared_site.app) as anybody:
         refused = await anybody.get("/api/v1/me", headers={"Authorization": header})
     assert refused.status_code == 401
     assert refused.headers["www-authenticate"] == "Bearer"
@@ -241,9 +242,11 @@ async def test_a_header_that_is_no_key_is_told_so(site: Site, header: str) -> No
         (Scope.ADMIN, "GET", "/keys", 200),
     ],
 )
-async def test_a_key_may_what_its_scope_says(site: Site, scope: Scope, method: str, path: str, status: int) -> None:
-    body = {"max_concurrent": 9} if path == "/settings" else {"name": "Spring"}
-    async with site.api(scope) as api:
+async def test_a_key_may_what_its_scope_says(
+    shared_site: Site, scope: Scope, method: str, path: str, status: int
+) -> None:
+    body = {"max_concurrent": 9} if path == "/settings" else {"name": f"Spring {uuid4()}"}
+    async with shared_site.api(scope) as api:
         answer = await api.request(method, path, json=body if method != "GET" else None)
     assert answer.status_code == status, answer.text
 
@@ -317,9 +320,9 @@ async def test_an_invited_person_chooses_a_password_by_a_link_and_is_shut_out_wh
 
 
 @pytest.mark.parametrize("change", [{"role": "viewer"}, {"disabled": True}])
-async def test_the_last_owner_stays(site: Site, change: dict[str, object]) -> None:
-    async with site.api() as api:
-        refused = await api.patch(f"/users/{site.owner.id}", json=change)
+async def test_the_last_owner_stays(shared_site: Site, change: dict[str, object]) -> None:
+    async with shared_site.api() as api:
+        refused = await api.patch(f"/users/{shared_site.owner.id}", json=change)
         assert refused.status_code == 422
         assert "last owner" in refused.json()["detail"]
         assert (await api.get("/me")).json()["role"] == "owner"
