@@ -173,6 +173,7 @@ class Desk:
     written: list[Fact] = field(default_factory=list[Fact])
     endings: list[Ending] = field(default_factory=list[Ending])
     wishes: list[Outcome] = field(default_factory=list[Outcome])
+    silences: list[bool] = field(default_factory=list[bool])
     call_id: UUID = field(default_factory=uuid4)
     answers: Any = None
 
@@ -192,6 +193,7 @@ class Desk:
             ask=self._ask,
             end=self.endings.append,
             wish=self.wishes.append,
+            fall_silent=lambda: self.silences.append(True),
             caller_number=self.caller,
             zone=NEW_YORK,
             transfer_targets=self.assistant.transfer_targets,

@@ -8,13 +8,9 @@ import asyncio
 import logging
 from datetime import UTC, datetime
 
-from livekit import rtc
-from livekit.agents import Agent
-
 from voiceagents import logs
 from voiceagents.assistants import sources
-from voiceagents.assistants.prompts import with_campaign_context
-from voiceagents.assistants.resolver import OUT_OF_SERVICE, Resolved
+from voiceagents.assistants.resolver import Resolved
 from voiceagents.calls import history
 from voiceagents.calls.metadata import JobMetadata, RoomContext, did_in_room, is_outbound_room
 from voiceagents.calls.outcomes import Ending
@@ -22,7 +18,7 @@ from voiceagents.calls.recorder import HistoryUnavailable
 from voiceagents.calls.records import CallOpened
 from voiceagents.calls.states import CallState, Direction, EndedBy, Outcome
 from voiceagents.livekit import outbound, sip
-from voiceagents.livekit.conversation import Conversation, Manners
+from voiceagents.livekit.full_agent import Caller, full_agent
 from voiceagents.livekit.job import Job
 from voiceagents.livekit.line import Line
 
@@ -51,8 +47,8 @@ async def run(job: Job, metadata: JobMetadata, context: RoomContext) -> None:
     ending = Ending(Outcome.FAILED, "the agent failed", EndedBy.SYSTEM)
     opened = False
     try:
-        caller = await line.present(_CALLER_SEEN)
-        if caller is None:
+        phone = await line.present(_CALLER_SEEN)
+        if phone is None:
             log.warning(
                 "NO_CALLER | room=%s | nobody was in the room after %.0f s", logs.room(job.room_name), _CALLER_SEEN
             )
@@ -60,14 +56,14 @@ async def run(job: Job, metadata: JobMetadata, context: RoomContext) -> None:
                 # A dispatcher made this room to dial somebody and forgot to say whom.
                 await outbound.refuse_unreadable(job, context, "the job metadata names no phone_number")
             return
-        call = sip.InboundCall.of(caller.attributes)
+        call = sip.InboundCall.of(phone.attributes)
         did = call.did or sip.with_plus(did_in_room(job.room_name))
         assistant = await sources.resolver(job.worker.settings).inbound(
             lambda question: job.worker.recorder.ask(question, seconds=1.0, after_writes=False),
             job_assistant_id=metadata.agent_id,
             room_assistant_id=context.assistant_id,
             # A carrier's own spelling of the number ("020 7946 0123") is read as well.
-            did=did or caller.attributes.get("sip.trunkPhoneNumber"),
+            did=did or phone.attributes.get("sip.trunkPhoneNumber"),
         )
         log.info(
             "%s", logs.event("ASSISTANT_ID", value=assistant.id, source=assistant.source, resolver=assistant.resolver)
@@ -82,7 +78,7 @@ async def run(job: Job, metadata: JobMetadata, context: RoomContext) -> None:
                 from_number=call.caller,
                 to_number=did,
                 room_name=job.room_name,
-                trunk_id=caller.attributes.get("sip.trunkID"),
+                trunk_id=phone.attributes.get("sip.trunkID"),
                 assistant_id=assistant.id,
                 assistant_name=assistant.name,
                 assistant_version=assistant.version,
@@ -93,7 +89,7 @@ async def run(job: Job, metadata: JobMetadata, context: RoomContext) -> None:
             ),
         )
         if opened:
-            ending = await _answer(job, context, line, caller, assistant, call.caller)
+            ending = await _answer(job, context, line, Caller(phone.identity, call.caller), assistant)
     except asyncio.CancelledError:
         ending = job.control.stopped()
         raise
@@ -133,56 +129,25 @@ async def _open(job: Job, opened: CallOpened) -> bool:
     return False
 
 
-async def _answer(
-    job: Job,
-    context: RoomContext,
-    line: Line,
-    caller: rtc.RemoteParticipant,
-    assistant: Resolved,
-    caller_number: str | None,
-) -> Ending:
-    settings = job.worker.settings
-    instructions = with_campaign_context(
-        assistant.prompt,
-        campaign_prompt=context.campaign_prompt,
-        name=context.contact_name,
-        email=context.contact_email,
-        phone=context.contact_phone or caller_number,
-    )
-    models = job.worker.speech.session_models(
-        llm_model=assistant.llm_model,
-        voice=assistant.voice,
-        temperature=assistant.temperature,
-        language=assistant.language,
-    )
-    opening = assistant.first_message or "Hello, how can I help you?"
-    try:
-        conversation = Conversation(
-            call_id=job.own_call_id(),
-            room=job.ctx.room,
-            phone_identity=caller.identity,
-            control=job.control,
-            recorder=job.worker.recorder,
-            models=models,
-            vad=job.worker.vad,
-            agent=Agent(instructions=instructions),
-            manners=Manners(
-                opening=opening,
-                greeting_by_model=not settings.force_first_message and assistant is not OUT_OF_SERVICE,
-                greeting_delay=settings.greeting_delay,
-            ),
+async def _answer(job: Job, context: RoomContext, line: Line, caller: Caller, assistant: Resolved) -> Ending:
+    async with full_agent(job, context, assistant, caller) as agent:
+        log.info(
+            "STARTING_SESSION (INBOUND) | instructions_length=%d | has_calendar=%s",
+            len(agent.instructions),
+            agent.has_calendar,
         )
-        log.info("STARTING_SESSION (INBOUND) | instructions_length=%d | has_calendar=False", len(instructions))
-        await conversation.start()
+        await agent.start()
         log.info("SESSION_STARTED (INBOUND) | session_active=True")
         if not await line.answered(_PICKED_UP):
             if job.control.ended.done():
                 return job.control.ended.result()
             return Ending(Outcome.HUNG_UP, "the caller was gone before we picked up", EndedBy.PERSON)
-        ending = await conversation.hold()
+        too_long = asyncio.create_task(agent.end_when_too_long())
+        try:
+            ending = await agent.conversation.hold()
+        finally:
+            too_long.cancel()
         if ending.ended_by is not EndedBy.PERSON:
             await sip.delete_room(job.livekit, job.room_name)
-        await conversation.close()
-        return conversation.verdict(ending)
-    finally:
-        await models.aclose()
+        await agent.conversation.close()
+        return agent.conversation.verdict(ending)

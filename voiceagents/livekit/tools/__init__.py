@@ -37,6 +37,7 @@ from voiceagents.livekit.tools.keypad import collect_digits, send_dtmf
 from voiceagents.livekit.tools.masking import UnknownSecret, filled, secrets_of
 from voiceagents.livekit.tools.mcp_server import connected
 from voiceagents.livekit.tools.message import request_callback, take_message
+from voiceagents.livekit.tools.open_calendar import has_calendar
 from voiceagents.livekit.tools.tool_records import ToolRecords
 from voiceagents.livekit.tools.transfer import transfer
 
@@ -59,6 +60,11 @@ class Equipment:
     records: ToolRecords
     missing: Mapping[str, str] = field(default_factory=dict[str, str])
     """Tools that were asked for and cannot be had now, and why."""
+
+    @classmethod
+    def none(cls, call: InCall) -> "Equipment":
+        """No tools at all."""
+        return cls([], ToolRecords(call.call_id, call.write))
 
 
 async def tools_for(
@@ -95,11 +101,6 @@ async def tools_for(
     unkept = frozenset(name for name, one in wanted.items() if isinstance(one, CollectDigits) and one.secret)
     records = ToolRecords(call.call_id, call.write, secrets=secrets_of(wanted, call.secret), unkept=unkept)
     return Equipment(tools, records, missing)
-
-
-def has_calendar(assistant: Resolved) -> bool:
-    """Whether the assistant is to have one, be it open or not."""
-    return assistant.calendar_id is not None or assistant.calendar is not None
 
 
 async def _made(name: str, options: ToolOptions, call: InCall) -> Tool | Toolset | str:

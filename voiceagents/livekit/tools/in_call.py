@@ -39,6 +39,9 @@ class InCall:
     wish: Callable[[Outcome], None]
     """The caller asked for something that the call's outcome must tell."""
 
+    fall_silent: Callable[[], None]
+    """Has the agent neither listen nor speak for the rest of the call: others talk now."""
+
     caller_number: str | None = None
     """E.164; None when the caller hides it."""
 
@@ -48,9 +51,6 @@ class InCall:
     transfer_targets: tuple[TransferTarget, ...] = ()
     trunk_id: str | None = None
     """For calls that we place while we hold the line."""
-
-    hand_over: Callable[[], Awaitable[None]] | None = None
-    """Has the agent fall silent for the rest of the call: others talk now."""
 
     end_call_message: str = ""
     guard: Guard = field(default_factory=Guard)

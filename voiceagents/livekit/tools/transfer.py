@@ -119,7 +119,7 @@ async def _cold(call: InCall, target: TransferTarget, options: Transfer) -> None
 
 async def _warm(call: InCall, target: TransferTarget, options: Transfer, ctx: RunContext[Any], summary: str) -> None:
     trunk_id = options.trunk_id or call.trunk_id
-    if trunk_id is None or call.hand_over is None:
+    if trunk_id is None:
         raise ToolError(f"Nobody can be called from here. {_OFFER_INSTEAD}")
     started = time.monotonic()
     music = BackgroundAudioPlayer()
@@ -149,11 +149,10 @@ async def _warm(call: InCall, target: TransferTarget, options: Transfer, ctx: Ru
     words = f"Hello {target.name}, this is the assistant. I have {caller} on the line. {summary} I leave you to it."
     # Said when this tool is done; its words belong to a speech of their own.
     speech = ctx.session.say(" ".join(words.split()), allow_interruptions=False)
-    hand_over = call.hand_over
 
     async def then_fall_silent() -> None:
         await speech.wait_for_playout()
-        await hand_over()
+        call.fall_silent()
 
     _keep(asyncio.create_task(then_fall_silent()))
 
