@@ -116,6 +116,13 @@ class Contact(Base):
             "ix_contacts_due", "campaign_id", "zones", "next_at", "position", postgresql_where=sql("state = 'waiting'")
         ),
         Index("ix_contacts_state", "campaign_id", "state", "position"),
+        Index(
+            "ix_contacts_outcome",
+            "campaign_id",
+            "last_outcome",
+            "position",
+            postgresql_where=sql("last_outcome IS NOT NULL"),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4, server_default=sql("gen_random_uuid()"))

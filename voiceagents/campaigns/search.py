@@ -84,6 +84,10 @@ async def contacts(
         query = query.where(_name_begins(search))
     if after and after.isdecimal():
         query = query.where(Contact.position > int(after))
+    if outcome or search:
+        narrowed = query.where(Contact.state == state) if state else query
+        rows = (await session.scalars(narrowed.order_by(Contact.position))).all()
+        return _page(rows, limit)
     # One walk along the index for each state, and the first of all that they find: none of them sorts a long list.
     states = [ContactState(state)] if state else list(ContactState)
     found = union_all(
@@ -91,6 +95,10 @@ async def contacts(
     )
     contact = aliased(Contact, found.subquery())
     rows = (await session.scalars(select(contact).order_by(contact.position).limit(limit + 1))).all()
+    return _page(rows, limit)
+
+
+def _page(rows: Sequence[Contact], limit: int) -> Page[Contact]:
     return Page(rows[:limit], str(rows[limit - 1].position) if len(rows) > limit else None)
 
 
