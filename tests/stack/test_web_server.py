@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.stack.command_line import Command, run
-from tests.web import EMAIL, PASSWORD
+from tests.web import EMAIL, PASSWORD, Site
 from voiceagents.campaigns.models import Campaign
 from voiceagents.db import Database
 from voiceagents.web import accounts, keys
@@ -74,6 +74,17 @@ async def test_it_serves_on_loopback_prints_the_link_once_and_tells_what_happens
     said = await again.over()
     assert "/welcome/" not in said.out
     assert said.status == 0, said
+
+
+async def test_who_lost_the_password_gets_a_new_link_from_the_terminal(site: Site, tmp_path: Path) -> None:
+    environment = {"DATABASE_URL": site.database.url, "WEB_URL": "https://calls.example.com"}
+    ran = await run("web", "--link-for", EMAIL.upper(), folder=tmp_path, **environment)
+    assert ran.status == 0, ran
+    assert ran.out.startswith("https://calls.example.com/welcome/")
+    token = ran.out.strip().rpartition("/")[2]
+    assert (await accounts.welcome(site.database, token)).email == EMAIL
+    nobody = await run("web", "--link-for", "nobody@example.com", folder=tmp_path, **environment)
+    assert (nobody.status, "nobody@example.com" in nobody.err) == (2, True)
 
 
 async def test_a_port_that_is_taken_is_told_with_the_mend(database: Database, tmp_path: Path) -> None:

@@ -269,6 +269,21 @@ async def test_two_engines_at_once_send_a_message_once(database: Database) -> No
         assert len(ids) == len(set(ids)) == 12
 
 
+async def test_the_log_forgets_what_is_older_than_a_month(database: Database) -> None:
+    async with receiver() as there:
+        await endpoint(database, there.url)
+        for _ in range(2):
+            await call_that_ended(database)
+        await deliver(database)
+        async with database.transaction() as session:
+            first = await session.scalar(select(Happening).order_by(Happening.id).limit(1))
+            assert first is not None
+            first.at = clock.now() - delivering.KEPT - timedelta(hours=1)
+        await call_that_ended(database)
+        await deliver(database)
+        assert len(await the_deliveries(database)) == 2
+
+
 async def test_a_receiver_that_wants_no_more_is_switched_off(database: Database) -> None:
     async with receiver() as there:
         there.status = lambda number: 410

@@ -53,5 +53,6 @@ class Deliveries:
         async with httpx.AsyncClient(follow_redirects=False, timeout=10) as client:
             while await delivering.deliver(self._database, client, endpoint_id, self._random):
                 continue
+        await delivering.forget(self._database, endpoint_id)
         # A retry may be due before the next look.
         self.hear()

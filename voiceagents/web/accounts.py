@@ -151,6 +151,19 @@ async def find(session: AsyncSession, user_id: UUID) -> User:
     return user
 
 
+async def link_for(database: Database, email: str) -> str:
+    """The token of a new link for the user with this address: who has lost their password chooses a new one.
+
+    Raises:
+        AccountProblem: nobody has it, or they are disabled.
+    """
+    async with database.transaction() as session:
+        user_id = await session.scalar(select(User.id).where(func.lower(User.email) == email.strip().lower()))
+        if user_id is None:
+            raise AccountProblem(f"Nobody has an account with the address {email.strip()}.", missing=True)
+        return await new_link(session, user_id)
+
+
 async def change(
     session: AsyncSession,
     user_id: UUID,

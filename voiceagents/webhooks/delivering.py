@@ -16,7 +16,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from voiceagents import clock
@@ -40,6 +40,11 @@ _LOGGED = 20
 """Attempts that a delivery's log keeps."""
 
 _NOW = timedelta(seconds=1)
+
+KEPT = timedelta(days=30)
+"""How long the log can be replayed from."""
+
+_FORGOTTEN_AT_ONCE = 200
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,17 @@ async def deliver(database: Database, client: httpx.AsyncClient, endpoint_id: UU
 
     await asyncio.gather(*(one(message) for message in messages))
     return len(messages) == BATCH
+
+
+async def forget(database: Database, endpoint_id: UUID) -> None:
+    """Takes the oldest entries out of an endpoint's log, some at a time, when they are older than a log need be."""
+    oldest = select(Delivery.event_id).where(Delivery.endpoint_id == endpoint_id).order_by(Delivery.id)
+    async with database.transaction() as session:
+        await session.execute(
+            delete(Happening).where(
+                Happening.id.in_(oldest.limit(_FORGOTTEN_AT_ONCE)), Happening.at < clock.now() - KEPT
+            )
+        )
 
 
 @dataclass(frozen=True)

@@ -45,11 +45,13 @@ _PROBLEM: dict[str, Any] = {
     "content": {MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{ProblemDetails.__name__}"}}}
 }
 PROBLEMS: dict[int | str, dict[str, Any]] = {
+    400: {"description": "The body cannot be read", **_PROBLEM},
     401: {"description": "Who are you?", "model": ProblemDetails},
     403: {"description": "You may not do that", **_PROBLEM},
     404: {"description": "There is no such thing", **_PROBLEM},
     409: {"description": "That cannot be done as things are", **_PROBLEM},
     412: {"description": "It has changed since you read it", **_PROBLEM},
+    413: {"description": "Too long", **_PROBLEM},
     422: {"description": "Something in the request will not do; the fields are named", **_PROBLEM},
     503: {"description": "Database or LiveKit is away; try again", **_PROBLEM},
 }
