@@ -17,6 +17,11 @@ def main() -> int:
     parser.add_argument("--contacts", type=int, default=250)
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=40.0, help="time over which the kills are spread")
+    parser.add_argument(
+        "--expires-in",
+        type=float,
+        help="seconds after which the second campaign expires; without it, its window shuts at a full minute",
+    )
     parser.add_argument("--keep", action="store_true", help="keep the logs of runs in which nothing went wrong, too")
     arguments = parser.parse_args()
     print(f"Killing {', '.join(VICTIMS)} while a campaign dials {arguments.contacts} people.\n\n{HEADER}", flush=True)
@@ -24,7 +29,14 @@ def main() -> int:
     for seed in range(arguments.first, arguments.first + arguments.seeds):
         folder = Path(tempfile.mkdtemp(prefix=f"faults-{seed}-"))
         found = asyncio.run(
-            run(seed, folder, contacts=arguments.contacts, kills=arguments.kills, seconds=arguments.seconds)
+            run(
+                seed,
+                folder,
+                contacts=arguments.contacts,
+                kills=arguments.kills,
+                seconds=arguments.seconds,
+                expires_in=arguments.expires_in,
+            )
         )
         print(found.row(), flush=True)
         for words in found.wrong:
