@@ -92,6 +92,24 @@ async def test_an_assistant_is_talked_to_in_the_browser(site: Site) -> None:
     await expect(page.get_by_role("link", name="Front desk")).to_be_visible()
 
 
+async def test_somebody_listens_in_on_a_call_and_hangs_it_up(site: Site, phones: Agent) -> None:
+    patient = new_number()
+    await phones.lab.carrier.put_phones({patient: {"ring_ms": 200, "steps": [], "max_ms": 60_000}})
+    placed = await phones.dial(patient, contact_name="Ana Torres")
+    page = await site.page(Role.EDITOR)
+    await page.goto("/live")
+    await page.get_by_role("button", name="Listen in").click(timeout=30_000)
+    await expect(page.get_by_role("button", name="Stop listening")).to_be_visible(timeout=30_000)
+    await picture(page, "live")
+    await page.get_by_role("button", name="Stop listening").click()
+    await page.get_by_role("link", name="Ana Torres").click()
+    page.on("dialog", lambda dialog: dialog.accept())
+    await page.get_by_role("button", name="Hang up").click()
+    await expect(page.get_by_text("The call is hung up.")).to_be_visible()
+    await placed.over()
+    await expect(page.locator("#call")).to_contain_text("How it ended")
+
+
 async def test_a_campaign_is_created_started_watched_and_read_in_the_browser(site: Site, phones: Agent) -> None:
     ana, ben = new_number(), new_number()
     await phones.lab.carrier.put_phones({ana: TALKS, ben: BUSY})

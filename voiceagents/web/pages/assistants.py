@@ -14,11 +14,12 @@ from voiceagents.assistants import store
 from voiceagents.assistants.draft import BACKGROUND_SOUNDS, AssistantDraft
 from voiceagents.assistants.store import AssistantProblem
 from voiceagents.calls import presence
-from voiceagents.calls.dispatch import OutboundCall, dispatch
+from voiceagents.calls.dispatch import OutboundCall
 from voiceagents.calls.metadata import JobMetadata
 from voiceagents.calls.models import Call
+from voiceagents.calls.placing import CannotPlace, place
 from voiceagents.db import Database
-from voiceagents.settings import Settings
+from voiceagents.settings import Settings, SettingsError
 from voiceagents.web import audit
 from voiceagents.web.auth import Principal, current_user, require
 from voiceagents.web.models import Role
@@ -155,13 +156,15 @@ async def call_a_phone(
         return then(request, here, f"No call was made: {error}.")
     if settings.sip_trunk_id is None:
         return then(request, here, "No call was made: no trunk is set; set SIP_TRUNK_ID.")
-    await _require_agent(request)
     call = OutboundCall(
         id=uuid4(), number=e164, agent_name=settings.lk_agent_name, trunk_id=settings.sip_trunk_id,
         assistant_id=assistant_id, contact_name=user.name, prompt=draft.prompt,
     )  # fmt: skip
-    async with rooms.livekit(settings) as client:
-        await dispatch(_database(request), client, call)
+    try:
+        async with rooms.livekit(settings) as client:
+            await place(_database(request), client, call)
+    except (CannotPlace, SettingsError) as error:
+        return then(request, here, f"No call was made: {error}")
     async with _database(request).transaction() as session:
         await audit.record(session, request, user, "called", "assistant", assistant_id, call=str(call.id))
     return then(request, f"/calls/{call.id}")
