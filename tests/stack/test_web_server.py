@@ -69,7 +69,9 @@ async def test_it_serves_on_loopback_prints_the_link_once_and_tells_what_happens
     assert key not in ended.err
 
     again = await Command.start("web", "--port", "0", folder=tmp_path, **environment)
-    await again.says("The web application is at")
+    address = (await again.says("The web application is at")).split()[-1]
+    async with httpx.AsyncClient(timeout=30) as client:
+        assert (await client.get(f"{address}/healthz")).status_code == 200
     again.interrupt()
     said = await again.over()
     assert "/welcome/" not in said.out

@@ -30,7 +30,11 @@ class BodyLimit:
             message = await receive()
             read += len(message.get("body", b""))
             if read > allowed:
-                allowed = await _allowed(request)
+                try:
+                    allowed = await _allowed(request)
+                except Problem as problem:
+                    # Whoever reads the body lets only this kind of error through.
+                    raise HTTPException(problem.status, str(problem), headers=problem.headers) from None
                 if read > allowed:
                     raise HTTPException(413, _words(allowed))
             return message
