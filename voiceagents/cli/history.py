@@ -20,7 +20,7 @@ from voiceagents.settings import load
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
-    from voiceagents.calls.models import Call, CallEvent, Turn
+    from voiceagents.calls.models import Call, CallEvent, Message, ToolCall, Turn
 
 app = typer.Typer(cls=Commands, invoke_without_command=True, help="The history: list calls, or show one.")
 
@@ -153,12 +153,26 @@ class Story:
     call: "Call"
     turns: "Sequence[Turn]"
     events: "Sequence[CallEvent]"
+    tools: "Sequence[ToolCall]" = ()
+    messages: "Sequence[Message]" = ()
 
     def record(self) -> dict[str, Any]:
         """For JSON."""
         return {
             **record(self.call),
             "timeline": [{"at": at, "what": what, "detail": detail} for at, what, detail in self.timeline()],
+            "messages": [
+                {
+                    "at": message.at,
+                    "kind": message.kind,
+                    "text": message.text,
+                    "from_name": message.from_name,
+                    "from_number": message.from_number,
+                    "wanted_when": message.wanted_when,
+                    "handled_at": message.handled_at,
+                }
+                for message in self.messages
+            ],
             "transcript": [
                 {
                     "speaker": turn.speaker,
@@ -173,7 +187,7 @@ class Story:
         }
 
     def timeline(self) -> list[tuple[datetime, str, dict[str, Any]]]:
-        """States and events, in order."""
+        """States, events and the use of tools, in order."""
         call = self.call
         times = {
             CallState.QUEUED: call.created_at,
@@ -186,7 +200,9 @@ class Story:
         if call.direction is Direction.INBOUND:
             del times[CallState.QUEUED]
         lines = [(at, state.value, dict[str, Any]()) for state, at in times.items() if at is not None]
-        return sorted(lines + [(event.at, event.kind, event.detail) for event in self.events], key=lambda line: line[0])
+        lines += [(event.at, event.kind, event.detail) for event in self.events]
+        lines += [(tool.started_at, f"tool {tool.tool}", tool_detail(tool)) for tool in self.tools]
+        return sorted(lines, key=lambda line: line[0])
 
     def print(self, out: Console) -> None:
         """For a person."""
@@ -205,6 +221,10 @@ class Story:
                 f"  {at.astimezone():%H:%M:%S}  +{(at - start).total_seconds():6.2f} s  {escape(f'{what}  {extra}')}",
                 soft_wrap=True,
             )
+        if self.messages:
+            out.print("\n[bold]Messages[/]")
+            for message in self.messages:
+                out.print(f"  {escape(message_line(message))}", soft_wrap=True)
         if self.turns:
             out.print("\n[bold]Transcript[/]")
             for line in transcript_lines(self.turns, call.contact_name or "person"):
@@ -248,6 +268,23 @@ class Story:
             out.print(f"  {at}  [cyan]{bar(seconds / slowest):{_BAR}}[/] {seconds:5.2f} s  ({parts})", soft_wrap=True)
 
 
+def tool_detail(tool: "ToolCall") -> dict[str, Any]:
+    """How the use of a tool went, with what, and what came of it."""
+    detail: dict[str, Any] = {"status": tool.status.value}
+    if tool.ended_at is not None:
+        detail["seconds"] = round((tool.ended_at - tool.started_at).total_seconds(), 2)
+    given = {name: value for name, value in tool.arguments.items() if value is not None}
+    return detail | {"arguments": given, "result": tool.result or ""}
+
+
+def message_line(message: "Message") -> str:
+    """A message or the wish for a callback, in one line."""
+    who = " ".join(filter(None, (message.from_name, message.from_number))) or "a hidden number"
+    when = f" ({message.wanted_when})" if message.wanted_when else ""
+    done = "" if message.handled_at is None else "  [handled]"
+    return f"{message.at.astimezone():%H:%M:%S}  {message.kind.value} from {who}{when}: {message.text or '-'}{done}"
+
+
 def transcript_lines(turns: "Iterable[Turn]", person: str) -> list[str]:
     """One line a turn, with markup."""
     lines: list[str] = []
@@ -274,4 +311,10 @@ async def _story(opened: Any, prefix: str) -> Story:
             raise Problem(
                 f"No call, or more than one, has an id that starts with {prefix!r}: `voiceagents calls` lists them."
             )
-        return Story(call, await history.transcript(session, call.id), await history.timeline(session, call.id))
+        return Story(
+            call,
+            await history.transcript(session, call.id),
+            await history.timeline(session, call.id),
+            await history.tool_calls(session, call.id),
+            await history.messages(session, call.id),
+        )
