@@ -17,7 +17,7 @@ from livekit.agents.llm import RawFunctionTool, ToolError, function_tool
 from voiceagents.assistants.tool_options import PLACEHOLDER, Http
 from voiceagents.livekit.tools.guard import GuardedTransport, Refused
 from voiceagents.livekit.tools.in_call import InCall
-from voiceagents.livekit.tools.masking import UnknownSecret, filled
+from voiceagents.livekit.tools.masking import UnknownSecret, filled, masked, secrets_of
 
 LARGEST_ANSWER = 256 * 1024
 """Bytes read of an answer; what is longer is an error."""
@@ -36,7 +36,12 @@ def http_request(name: str, options: Http, call: InCall) -> RawFunctionTool[Any,
             request = build(options, raw_arguments, call)
         except UnknownSecret as error:
             raise ToolError(f"This cannot be used now: {error}.") from None
-        return await send(request, options.timeout, call)
+        secrets = secrets_of({name: options}, call.secret)
+        try:
+            return masked(await send(request, options.timeout, call), secrets)
+        except ToolError as error:
+            # A service may repeat what it was sent.
+            raise ToolError(masked(error.message, secrets)) from None
 
     return function_tool(
         ask, raw_schema={"name": name, "description": options.description, "parameters": options.parameters}
