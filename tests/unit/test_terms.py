@@ -110,3 +110,10 @@ def test_a_zone_given_beside_a_start_is_the_one_it_is_read_by() -> None:
 def test_a_last_day_is_over_at_its_end() -> None:
     assert columns(expires_at="2026-07-01") == {"expires_at": datetime(2026, 7, 2, tzinfo=UTC)}
     assert columns(expires_at="2026-07-01 17:00") == {"expires_at": datetime(2026, 7, 1, 17, tzinfo=UTC)}
+
+
+@pytest.mark.parametrize("value", ["0001-01-01", "9999-12-31", "9999-12-31T23:59-12:00", "1999-12-31 23:59"])
+def test_a_time_that_no_campaign_has_is_refused_and_not_an_overflow(value: str) -> None:
+    for field in ("starts_at", "expires_at"):
+        with pytest.raises(ValidationError, match="2000 to 2999"):
+            Terms.model_validate({field: value})

@@ -11,7 +11,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Annotated, Any, cast
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from voiceagents.campaigns.models import Campaign
 from voiceagents.campaigns.numbers import region_code
@@ -63,6 +63,12 @@ def _moment(value: object) -> object:
         ) from None
 
 
+def _in_our_time(value: datetime | date | None) -> datetime | date | None:
+    if value is not None and not 2000 <= value.year <= 2999:
+        raise ValueError("no campaign is so long ago or so far ahead; give a year from 2000 to 2999")
+    return value
+
+
 def _gap(value: object) -> object:
     return timedelta() if isinstance(value, str) and value.strip().lower() in (*_NONE, "0") else read_delay(value)
 
@@ -100,7 +106,7 @@ def _fields(value: object) -> object:
 
 
 _OrNone = BeforeValidator(_none_in_words)
-_Moment = Annotated[datetime | date | None, BeforeValidator(_moment), _OrNone]
+_Moment = Annotated[datetime | date | None, BeforeValidator(_moment), _OrNone, AfterValidator(_in_our_time)]
 _Count = Annotated[int | None, Field(ge=1, le=1_000_000), _OrNone]
 _Text = Annotated[str, StringConstraints(strip_whitespace=True)]
 
