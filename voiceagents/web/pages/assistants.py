@@ -13,7 +13,7 @@ from voiceagents import phone
 from voiceagents.assistants import store
 from voiceagents.assistants.draft import BACKGROUND_SOUNDS, AssistantDraft
 from voiceagents.assistants.store import AssistantProblem
-from voiceagents.calls import presence
+from voiceagents.calls import history, presence
 from voiceagents.calls.dispatch import OutboundCall
 from voiceagents.calls.metadata import JobMetadata
 from voiceagents.calls.models import Call
@@ -130,12 +130,14 @@ async def talk(request: Request, user: Editor, assistant_id: str) -> Response:
 
 @router.get("/{assistant_id}/talks/{room}")
 async def talked(request: Request, user: Editor, assistant_id: str, room: str) -> Response:
-    """The call that a conversation in the browser has become."""
+    """The call that a conversation in the browser has become, and what was said so far."""
     async with _database(request).transaction() as session:
         call_id = await session.scalar(select(Call.id).where(Call.room_name == room))
-    if call_id is None:
-        raise not_found("The assistant has not picked up yet.")
-    return JSONResponse({"call": f"/calls/{call_id}"})
+        if call_id is None:
+            raise not_found("The assistant has not picked up yet.")
+        turns = await history.transcript(session, call_id)
+    said = [{"speaker": turn.speaker.value, "text": turn.text} for turn in turns]
+    return JSONResponse({"call": f"/calls/{call_id}", "turns": said})
 
 
 @router.post("/{assistant_id}/call")

@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, cast
+from weakref import WeakKeyDictionary
 
 T = TypeVar("T")
 
@@ -49,7 +50,8 @@ class Remembered:
 
     def __init__(self) -> None:
         self._kept: dict[Hashable, _Kept] = {}
-        self._turn = asyncio.Semaphore(_AT_ONCE)
+        # One for each event loop: several applications may live in one process, as they do in tests.
+        self._turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
     async def get(
         self, key: Hashable, read: Callable[[], Awaitable[T]], *, patience: float = PATIENCE, least_age: float = 0.0
@@ -82,7 +84,8 @@ class Remembered:
 
     async def _read(self, kept: _Kept, read: Callable[[], Awaitable[Any]]) -> None:
         try:
-            async with self._turn:
+            loop = asyncio.get_running_loop()
+            async with self._turns.setdefault(loop, asyncio.Semaphore(_AT_ONCE)):
                 began = time.monotonic()
                 kept.value = await read()
                 kept.known, kept.at, kept.cost = True, time.monotonic(), time.monotonic() - began

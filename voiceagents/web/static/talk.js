@@ -6,37 +6,34 @@ document.addEventListener("DOMContentLoaded", () => {
   const begin = card.querySelector("[data-begin]"), end = card.querySelector("[data-end]"), state = card.querySelector("[data-state]");
   const loudness = card.querySelector("[data-loudness]"), transcript = card.querySelector("[data-said-here]");
   const csrf = () => JSON.parse(document.body.getAttribute("hx-headers"))["X-CSRF-Token"];
-  let room = null, name = "", meter = 0;
+  let room = null, name = "", meter = 0, following = 0;
+
+  // What is said is read from the history, where it is kept anyway.
+  const follow = async () => {
+    const answer = await fetch(card.dataset.talks + name, { headers: { Accept: "application/json" } });
+    if (!answer.ok) return null;
+    const { call, turns } = await answer.json();
+    turns.slice(transcript.children.length).forEach(({ speaker, text }) => {
+      const line = Object.assign(document.createElement("li"), { className: speaker });
+      line.append(Object.assign(document.createElement("span"), { className: "at quiet", textContent: speaker === "agent" ? "It" : "You" }),
+        Object.assign(document.createElement("span"), { className: "says", textContent: text }));
+      transcript.append(line);
+    });
+    return call;
+  };
 
   const showCall = async () => {
-    const answer = await fetch(card.dataset.talks + name, { headers: { Accept: "application/json" } });
-    if (!answer.ok) return;
-    const link = Object.assign(document.createElement("a"), { href: (await answer.json()).call, textContent: "See this call" });
-    state.append(" ", link);
+    const call = await follow();
+    if (call) state.append(" ", Object.assign(document.createElement("a"), { href: call, textContent: "See this call" }));
   };
 
   const over = (words) => {
     clearInterval(meter);
+    clearInterval(following);
     room = null;
     begin.hidden = false; end.hidden = true; loudness.hidden = true;
     begin.removeAttribute("aria-busy");
     state.textContent = words;
-  };
-
-  const heard = (segments, participant) => {
-    for (const segment of segments) {
-      const id = `said-${segment.id}`;
-      let line = document.getElementById(id);
-      if (!line) {
-        line = Object.assign(document.createElement("li"), { id });
-        const mine = participant?.identity === room?.localParticipant.identity;
-        line.className = mine ? "person" : "agent";
-        line.append(document.createElement("span"), Object.assign(document.createElement("span"), { className: "says" }));
-        line.firstChild.className = "at quiet"; line.firstChild.textContent = mine ? "You" : "It";
-        transcript.append(line);
-      }
-      line.lastChild.textContent = segment.text;
-    }
   };
 
   begin.addEventListener("click", async () => {
@@ -68,14 +65,14 @@ document.addEventListener("DOMContentLoaded", () => {
       room.localParticipant.setAttributes({ "sip.callStatus": "active" });
       state.textContent = "Connected: say something.";
     });
-    room.on(RoomEvent.TranscriptionReceived, heard);
     room.on(RoomEvent.Disconnected, () => { over("The call is over."); showCall(); });
     try {
       await room.connect(given.url, given.token);
       await room.startAudio();
       await room.localParticipant.publishTrack(microphone);
-      if (!transcript.children.length) state.textContent = "Waiting for the assistant to pick up.";
+      if (!state.textContent.startsWith("Connected")) state.textContent = "Waiting for the assistant to pick up.";
       begin.hidden = true; end.hidden = false; loudness.hidden = false;
+      following = setInterval(follow, 1000);
       meter = setInterval(() => { loudness.value = Math.max(0, ...[...(room?.remoteParticipants.values() ?? [])].map((one) => one.audioLevel)); }, 100);
     } catch (error) {
       await room.disconnect();
