@@ -84,7 +84,7 @@ def add_inbound(
         e164, agent or settings.lk_agent_name, name, tuple(allow or ()), _login(username, password_file, password)
     )
 
-    async def work() -> Made:
+    async def work() -> "Made":
         if assistant is not None:
             async with database(settings) as opened, opened.transaction() as session:
                 await store.bind(session, e164, assistant)
@@ -114,7 +114,7 @@ def add_outbound(
     login = _login(username, password_file, password)
     wanted = trunks.Outbound(address.strip(), shown, name, login, transport)
 
-    async def work() -> Made:
+    async def work() -> "Made":
         async with livekit(settings_with_lab()) as client:
             return await trunks.add_outbound(client, wanted)
 
