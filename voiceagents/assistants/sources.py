@@ -1,5 +1,6 @@
 """Which sources does this installation ask who answers a call? Its settings say so."""
 
+import logging
 import threading
 
 from pydantic import ValidationError
@@ -9,6 +10,8 @@ from voiceagents.assistants.supabase import Supabase
 from voiceagents.assistants.supabase_rows import SupabaseMapping
 from voiceagents.settings import Settings, SettingsError
 
+log = logging.getLogger("voiceagents.resolver")
+
 _resolver: Resolver | None = None
 _lock = threading.Lock()
 
@@ -16,13 +19,17 @@ _lock = threading.Lock()
 def resolver(settings: Settings) -> Resolver:
     """The one resolver of this process, made when first asked for; all its calls share what sources said before.
 
-    Raises:
-        SettingsError: SUPABASE_MAPPING names what is not there.
+    Never raises: a source that cannot be made is one less, and the calls are answered.
     """
     global _resolver
     with _lock:
         if _resolver is None:
-            _resolver = Resolver(supabase(settings), cache_seconds=settings.resolver_cache_seconds)
+            try:
+                further = supabase(settings)
+            except SettingsError as error:
+                log.error("RESOLVER_FAILED | source=resolver.supabase | cause=%s", error)
+                further = None
+            _resolver = Resolver(further, cache_seconds=settings.resolver_cache_seconds)
         return _resolver
 
 

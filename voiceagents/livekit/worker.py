@@ -21,6 +21,7 @@ from livekit import rtc
 from livekit.agents import AgentServer, JobContext, JobExecutorType, JobProcess
 
 from voiceagents import logs, storage
+from voiceagents.assistants import sources
 from voiceagents.calls import presence, watcher
 from voiceagents.calls.history import Gate
 from voiceagents.calls.metadata import JobMetadata, MetadataError, is_outbound_room, parse_job, parse_room
@@ -289,6 +290,7 @@ def main(prepare: Callable[[JobProcess], None] = prewarm) -> int:
     try:
         settings = load()
         logs.configure(level=settings.log_level, log_pii=settings.log_pii)
+        sources.mapping(settings)  # a slip in it is told here, not in a call
         asyncio.run(run(settings, prepare))
     except (SettingsError, DatabaseProblem) as error:
         log.error("%s", error)
