@@ -12,8 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from voiceagents.calls import history
 from voiceagents.calls.models import Call, CallEvent, Turn
-from voiceagents.calls.states import CallState, Speaker
+from voiceagents.calls.states import CallState, Direction, Speaker
 from voiceagents.campaigns.models import Campaign
+from voiceagents.campaigns.zones import ZoneSource, zones_of
 from voiceagents.db import Database
 from voiceagents.web import audit
 from voiceagents.web.auth import Principal, current_user, require
@@ -67,6 +68,7 @@ async def show(request: Request, user: User, call_id: UUID) -> Response:
         "campaign": campaign, "recording": recording, "agent": Speaker.AGENT, "of_outcome": of_outcome,
         "zero": recording.started_at if recording and recording.started_at else call.answered_at or call.created_at,
         "mend": mend_of(call.outcome.value, call.sip_status) if call.outcome else "",
+        "zone": _zone_of(call),
         "has_latencies": any(turn.latencies for turn in turns),
     }  # fmt: skip
     if "hx-request" in request.headers:
@@ -131,11 +133,20 @@ async def _campaign_of(session: AsyncSession, call: Call) -> Campaign | None:
         return None  # another dispatcher's campaign
 
 
+def _zone_of(call: Call) -> str | None:
+    """Where the person is, as far as their number says; None when it does not."""
+    number = call.from_number if call.direction is Direction.INBOUND else call.to_number
+    if number is None:
+        return None
+    zones = zones_of(None, number, "UTC")
+    return zones.zones[0].key if zones.zones and zones.source is not ZoneSource.CAMPAIGN else None
+
+
 def _moments(call: Call, events: Sequence[CallEvent]) -> list[Moment]:
     moments = [
         Moment(at, title.capitalize(), tone="busy" if title != "ended" else "good")
         for name, title in _STATES
-        if (at := getattr(call, name)) is not None and not (title == "queued" and call.direction.value == "inbound")
+        if (at := getattr(call, name)) is not None and not (title == "queued" and call.direction is Direction.INBOUND)
     ]
     moments += [
         Moment(event.at, plain(event.kind).capitalize(), _detail(event), "bad" if "fail" in event.kind else "wait")
