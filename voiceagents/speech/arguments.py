@@ -116,7 +116,7 @@ def _value(field: Field, conversation: Conversation) -> Any:
     told = [line.text for line in conversation.lines if line.role == "user"]
     types = _types(field.schema)
     if isinstance(choices := field.schema.get("enum"), Sequence):
-        return _choice(cast(Sequence[Any], choices), conversation.heard)
+        return _choice(cast(Sequence[Any], choices), told)
     if isinstance(slot := _chosen_slot(conversation), Mapping) and field.name in slot:
         return cast(Mapping[str, Any], slot)[field.name]
     if types & {"integer", "number"}:
@@ -208,9 +208,9 @@ _MONTHS = [month.lower() for month in calendar.month_name[1:]]
 _ORDINALS = {"first": 0, "second": 1, "third": 2, "earliest": 0, "last": -1, "latest": -1}
 
 
-def _choice(choices: Sequence[Any], heard: str) -> Any:
-    words = f" {plain(heard)} "
-    return next((choice for choice in choices if isinstance(choice, str) and f" {plain(choice)} " in words), None)
+def _choice(choices: Sequence[Any], told: list[str]) -> Any:
+    said = [f" {plain(text)} " for text in reversed(told)]
+    return next((one for words in said for one in choices if isinstance(one, str) and f" {plain(one)} " in words), None)
 
 
 def _number(text: str) -> int | None:

@@ -34,6 +34,7 @@ class Wish(StrEnum):
     BOOK = "book"
     AVAILABILITY = "availability"
     CALLBACK = "callback"
+    KEYPAD = "keypad"
     END = "end"
 
 
@@ -46,7 +47,8 @@ _VISIT = "appointment|booking|reservation|meeting|visit"
 _SAID: dict[Wish, re.Pattern[str]] = {
     Wish.TRANSFER: _said(
         rf"\b(?:speak|talk|connect me|put me through|transfer me) (?:\w+ ){{0,3}}?(?:{_SOMEBODY})\b",
-        r"\b(?:real person|operator|representative)$|^(?:please )?transfer me\b",
+        r"\b(?:real person|operator|representative)$|\b(?:transfer me|put me through|connect me) to\b",
+        r"^(?:please )?transfer me\b",
     ),
     Wish.RESCHEDULE: _said(r"\bre ?schedul\w*", rf"\b(?:move|change|shift|postpone) (?:my|the|our) (?:{_VISIT})"),
     Wish.CANCEL: _said(r"\bcancel\w*"),
@@ -63,6 +65,7 @@ _SAID: dict[Wish, re.Pattern[str]] = {
         r"\bwhen (?:can|could|are|is)\b.*\b(?:free|see|come|meet)\b",
         r"\bfit me in\b|\b(?:are you|is \w+) free\b|\bdo you have (?:anything|time|room|space)\b",
     ),
+    Wish.KEYPAD: _said(r"\b(?:type|enter|key) (?:in )?(?:my|the|a|an) "),
 }
 _NAMED: dict[Wish, re.Pattern[str]] = {
     Wish.OPT_OUT: _said("opt_?out", "do_?not_?call", "unsubscribe", "dnc"),
@@ -75,6 +78,7 @@ _NAMED: dict[Wish, re.Pattern[str]] = {
     ),
     Wish.AVAILABILITY: _said("avail", r"slots?\b", "free_?busy", "free_?times?", "openings"),
     Wish.CALLBACK: _said("call_?back"),
+    Wish.KEYPAD: _said("(?:collect|get)_(?:digits|dtmf)", "keypad"),
     Wish.END: _said("end_?(?:the_?)?call", "hang_?up", "finish_?call", "terminate"),
 }
 _BY_MEANING = {

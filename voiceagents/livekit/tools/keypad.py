@@ -10,6 +10,7 @@ from livekit.agents.llm import FunctionTool, ToolError
 from voiceagents.assistants.tool_options import CollectDigits
 
 MOST_DIGITS = 32
+_ASK = "Please type it on the keypad of your phone."
 
 send_dtmf = cast("FunctionTool[Any, Any]", send_dtmf_events)
 """livekit-agents' own tool."""
@@ -19,12 +20,12 @@ def collect_digits(options: CollectDigits) -> FunctionTool[Any, Any]:
     """livekit-agents' task that waits for keys, and takes digits that are spoken instead."""
 
     @function_tool
-    async def collect_digits(ctx: RunContext[Any], ask: str, count: int) -> str:
+    async def collect_digits(ctx: RunContext[Any], count: int, ask: str = _ASK) -> str:
         """Has the caller type digits on the keypad of their phone. Asks for them, waits, and answers with the digits.
 
         Args:
-            ask: what to say to the caller, such as "Please type your customer number on your keypad."
             count: how many digits are expected.
+            ask: what to say to the caller, such as "Please type your customer number on your keypad."
         """
         if not 1 <= count <= MOST_DIGITS:
             raise ToolError(f"count is 1 to {MOST_DIGITS} digits, not {count}.")
