@@ -403,6 +403,13 @@ async def test_every_change_is_on_record_with_who_made_it(site: Site) -> None:
     assert all("va_" not in str(row.detail) for row in rows)
 
 
+async def test_who_signed_in_and_from_where_is_on_record(site: Site) -> None:
+    await sign_in(site, PASSWORD)
+    async with site.api() as api:
+        entries = (await api.get("/audit", params={"subject_id": str(site.owner.id)})).json()["items"]
+    assert [(entry["action"], entry["address"]) for entry in entries] == [("signed in", HERE), ("became the owner", "")]
+
+
 async def test_sessions_of_a_user_go_with_the_user(site: Site) -> None:
     await sign_in(site, PASSWORD)
     async with site.database.transaction() as session:

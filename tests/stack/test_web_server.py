@@ -53,11 +53,12 @@ async def test_it_serves_on_loopback_prints_the_link_once_and_tells_what_happens
         assert (await client.get("/healthz")).json() == {"status": "ok"}
         async with client.stream("GET", "/api/v1/events?kinds=campaign") as stream:
             assert stream.headers["content-type"].startswith("text/event-stream")
-            campaign = Campaign(name="Spring")
-            async with database.transaction() as session:
-                session.add(campaign)
+            campaign, lines = Campaign(name="Spring"), lines_of(stream)
             async with asyncio.timeout(30):
-                kind, told = await anext(lines_of(stream))
+                assert await anext(lines) == ("ready", {})
+                async with database.transaction() as session:
+                    session.add(campaign)
+                kind, told = await anext(lines)
         assert (kind, told["id"]) == ("campaign", str(campaign.id))
         assert (await client.get("/api/v1/me")).json()["email"] == EMAIL
 

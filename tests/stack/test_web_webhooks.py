@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -329,12 +329,11 @@ async def test_an_engine_that_runs_delivers_by_itself_as_soon_as_something_happe
         async with receiver() as there, asyncio.timeout(60):
             there.status = lambda number: 503 if number == 1 else 200
             await endpoint(database, there.url)
-            async with aclosing(events.events(database, {"delivery"})) as changes:
-                told = asyncio.ensure_future(anext(changes))
+            async with events.listening(database, {"delivery"}) as changes:
                 await call_that_ended(database)
-                await told
+                await changes.next()
                 assert len(there.got) == 1
-                await anext(changes)  # again after the first pause, by itself
+                await changes.next()  # again after the first pause, by itself
         (row,) = await the_deliveries(database)
         assert (row.state, row.attempts) == (DeliveryState.DELIVERED, 2)
     finally:
@@ -371,7 +370,7 @@ def room_event(kind: str, room: str, **more: Any) -> str:
 
 
 async def call_in(database: Database, room: str, state: CallState = CallState.ANSWERED) -> UUID:
-    one = Call(id=uuid4(), direction=Direction.OUTBOUND, state=state, room_name=room, to_number="+12025550101")
+    one = Call(id=uuid4(), direction=Direction.INBOUND, state=state, room_name=room, from_number="+12025550101")
     async with database.transaction() as session:
         session.add(one)
     return one.id

@@ -90,6 +90,8 @@ async def run(
         for task in (work, telling):
             task.cancel()
         await asyncio.wait({work, telling})
+    if not telling.cancelled() and (error := telling.exception()) is not None:
+        raise error
     await progress.finish(state, problem)
 
 
@@ -141,6 +143,16 @@ async def cancel(session: AsyncSession, import_id: UUID) -> ContactImport | None
         .values(state=ImportState.CANCELLED, finished_at=clock.now())
     )
     return await session.get(ContactImport, import_id, populate_existing=True)
+
+
+async def stop(database: Database, import_id: UUID, problem: str) -> None:
+    """Writes down that an import could not even begin."""
+    async with database.transaction() as session:
+        await session.execute(
+            update(ContactImport)
+            .where(ContactImport.id == import_id)
+            .values(state=ImportState.STOPPED, problem=problem, finished_at=clock.now())
+        )
 
 
 def cut_off(row: ContactImport, now: datetime) -> bool:

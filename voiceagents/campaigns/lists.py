@@ -1,4 +1,4 @@
-"""Which campaigns, contacts, decisions and do-not-call entries come next? Pages, each from an index.
+"""Which campaigns, decisions and do-not-call entries come next? Pages, each from an index.
 
 A page begins after the last row of the one before (keyset), so that the thousandth costs what the first does.
 """
@@ -7,15 +7,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select, tuple_, union_all
+from sqlalchemy import select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import aliased
 
 from voiceagents.campaigns import lifecycle
-from voiceagents.campaigns.models import Campaign, ContactImport, DecisionRecord, DoNotCall
-from voiceagents.campaigns.models import Contact as Contact
-from voiceagents.campaigns.states import CampaignState, ContactState, Verdict
+from voiceagents.campaigns.models import Campaign, Contact, ContactImport, DecisionRecord, DoNotCall
+from voiceagents.campaigns.states import CampaignState, Verdict
 
 
 async def campaigns(
@@ -30,45 +28,6 @@ async def campaigns(
     if after is not None:
         query = query.where(tuple_(Campaign.created_at, Campaign.id) < after)
     return (await session.scalars(query.order_by(Campaign.created_at.desc(), Campaign.id.desc()).limit(limit))).all()
-
-
-async def contacts(
-    session: AsyncSession,
-    campaign_id: UUID,
-    *,
-    state: ContactState | None = None,
-    phone: str | None = None,
-    after: int | None = None,
-    limit: int = 50,
-) -> Sequence[Contact]:
-    """Contacts of a campaign in the order of its list.
-
-    Args:
-        session: of the transaction.
-        campaign_id: whose.
-        state: where they stand; None: anywhere.
-        phone: the one with this number (E.164).
-        after: the position after which to begin.
-        limit: how many at most.
-    """
-    # The index has the order within each state: one short look for each, and of those the first.
-    looks = [
-        select(Contact)
-        .where(
-            Contact.campaign_id == campaign_id,
-            Contact.state == one,
-            *([] if phone is None else [Contact.phone == phone]),
-            *([] if after is None else [Contact.position > after]),
-        )
-        .order_by(Contact.position)
-        .limit(limit)
-        for one in ([state] if state is not None else ContactState)
-    ]
-    if len(looks) == 1:
-        return (await session.scalars(looks[0])).all()
-    found = union_all(*(look.subquery().select() for look in looks)).subquery()
-    row = aliased(Contact, found)
-    return (await session.scalars(select(row).order_by(row.position).limit(limit))).all()
 
 
 async def decisions(

@@ -15,6 +15,7 @@ from voiceagents import clock
 from voiceagents.db import Database
 from voiceagents.web.models import ApiKey, OneTimeLink, Role, Session, User
 from voiceagents.web.passwords import Passwords, WeakPassword, require_strong
+from voiceagents.web.sessions import own_act
 from voiceagents.web.tokens import hash_of, new_token
 
 LINK_LASTS = timedelta(hours=48)
@@ -97,10 +98,13 @@ async def accept(database: Database, passwords: Passwords, token: str, *, email:
             session.add(user)
             await session.flush()
             await session.execute(delete(OneTimeLink).where(OneTimeLink.user_id.is_(None)))
+            session.add(own_act(user, "became the owner"))
         else:
             user.password_hash = kept
             user.name = checked_name(name) or user.name
             await _shut_out(session, user.id)
+            session.add(own_act(user, "chose a password"))
+        await session.flush()
         await session.refresh(user)
         return user
 

@@ -23,7 +23,6 @@ from voiceagents.web.passwords import Passwords
 from voiceagents.web.security import Security, content_security_policy, known_hosts
 
 STATIC = Path(__file__).parent / "static"
-PAGES = Path(__file__).parent / "pages" / "__init__.py"
 _CONNECTIONS = 8
 
 
@@ -71,7 +70,7 @@ def create_app(settings: Settings, database: Database | None = None, *, with_pag
     app.include_router(webhooks_in.router)
     if STATIC.is_dir():
         app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    if with_pages and PAGES.is_file():
+    if with_pages:
         from voiceagents.web import pages
 
         pages.include(app)

@@ -9,7 +9,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncGenerator, Collection
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -44,28 +44,42 @@ class Event:
     campaign: str = ""
 
 
-async def events(database: Database, kinds: Collection[str] = KINDS) -> AsyncGenerator[Event]:
-    """Events of these kinds from now on, without end; "missed" ones always.
+@asynccontextmanager
+async def listening(database: Database, kinds: Collection[str] = KINDS) -> AsyncGenerator["Subscriber"]:
+    """Hears events of these kinds, and "missed" ones, from the moment the block begins:
 
-    Close it (`aclosing`) when nobody looks any more: with the last one the connection ends.
+    async with listening(database, {"call"}) as changes:
+        … read how it is now …
+        event = await changes.next()
+
+    What is read inside the block and what is heard leave no gap. With the last block the connection ends.
     """
     hub = _hubs.setdefault(database, _Hub(database))
-    subscriber = _Subscriber(frozenset(kinds) | {MISSED})
+    subscriber = Subscriber(frozenset(kinds) | {MISSED})
     await hub.add(subscriber)
     try:
-        while True:
-            yield await subscriber.next()
+        yield subscriber
     finally:
         await hub.remove(subscriber)
 
 
-class _Subscriber:
+async def events(database: Database, kinds: Collection[str] = KINDS) -> AsyncGenerator[Event]:
+    """The same as a stream without end, that begins when the first event is asked for. Close it (`aclosing`)."""
+    async with listening(database, kinds) as changes:
+        while True:
+            yield await changes.next()
+
+
+class Subscriber:
+    """Somebody who hears."""
+
     def __init__(self, kinds: frozenset[str]) -> None:
         self._kinds = kinds
         self._waiting: dict[Event, None] = {}
         self._some = asyncio.Event()
 
     def put(self, event: Event) -> None:
+        """Tells it; what it was not asked for, or was told and has not yet taken, is nothing new."""
         if event.kind not in self._kinds:
             return
         if len(self._waiting) >= _MOST_WAITING:
@@ -75,6 +89,7 @@ class _Subscriber:
         self._some.set()
 
     async def next(self) -> Event:
+        """The next event, once there is one."""
         await self._some.wait()
         event = next(iter(self._waiting))
         del self._waiting[event]
@@ -88,11 +103,11 @@ class _Hub:
 
     def __init__(self, database: Database) -> None:
         self._url = make_url(database.url).set(drivername="postgresql").render_as_string(hide_password=False)
-        self._subscribers: set[_Subscriber] = set()
+        self._subscribers: set[Subscriber] = set()
         self._task: asyncio.Task[None] | None = None
         self._listening = asyncio.Event()
 
-    async def add(self, subscriber: _Subscriber) -> None:
+    async def add(self, subscriber: Subscriber) -> None:
         """Returns once nothing that happens from now on is missed, or the database is away (which is told later)."""
         self._subscribers.add(subscriber)
         if self._task is None:
@@ -101,7 +116,7 @@ class _Hub:
             async with asyncio.timeout(5):
                 await self._listening.wait()
 
-    async def remove(self, subscriber: _Subscriber) -> None:
+    async def remove(self, subscriber: Subscriber) -> None:
         self._subscribers.discard(subscriber)
         if not self._subscribers and self._task is not None:
             task, self._task = self._task, None

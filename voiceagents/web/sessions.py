@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from voiceagents import clock
 from voiceagents.db import Database
 from voiceagents.text import storable
-from voiceagents.web.models import Session, SignInAttempt, User
+from voiceagents.web.models import AuditEntry, Session, SignInAttempt, User
 from voiceagents.web.passwords import Passwords
 from voiceagents.web.tokens import hash_of, new_token
 
@@ -77,9 +77,23 @@ async def sign_in(
         if found.disabled_at is not None or found.password_hash != kept:
             raise SignInRefused("Address and password do not fit together.")
         found.signed_in_at = clock.now()
+        session.add(own_act(found, "signed in", address))
         if rehashed is not None:
             found.password_hash = rehashed
         return SignedIn(await start(session, found, browser), found)
+
+
+def own_act(user: User, action: str, address: str = "") -> AuditEntry:
+    """What somebody did to their own account, for the audit log."""
+    return AuditEntry(
+        actor_kind="user",
+        actor_id=str(user.id),
+        actor_name=user.email,
+        action=action,
+        subject_kind="user",
+        subject_id=str(user.id),
+        address=address,
+    )
 
 
 async def start(session: AsyncSession, user: User, browser: str = "") -> str:

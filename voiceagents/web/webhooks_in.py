@@ -6,7 +6,6 @@ told of a call stands in its timeline. When its room is gone and its agent says 
 
 import asyncio
 import logging
-from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -92,11 +91,10 @@ def verified(settings: Settings, body: bytes, authorization: str) -> WebhookEven
 async def end_if_nobody_does(database: Database, call_id: UUID, patience: float = PATIENCE) -> None:
     """Ends a call whose room is gone, when its agent, who knows better why, does not in time."""
     try:
-        async with asyncio.timeout(patience), aclosing(events.events(database, {"call"})) as changes:
+        async with asyncio.timeout(patience), events.listening(database, {"call"}) as changes:
             while not await _over(database, call_id):
-                async for change in changes:
-                    if change.kind == events.MISSED or change.id == str(call_id):
-                        break
+                while (change := await changes.next()).id != str(call_id) and change.kind != events.MISSED:
+                    continue
     except TimeoutError:
         words = "LiveKit closed the room, and no agent said how the call ended"
         ending = Ending(Outcome.FAILED, words, EndedBy.SYSTEM)

@@ -1,10 +1,11 @@
 """Assistants and numbers: who talks, and on which number."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from uuid import uuid4
 
 from fastapi import APIRouter, Body, Path, Request, Response
+from pydantic import StringConstraints, model_validator
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -59,12 +60,20 @@ class Binding(shared.Body):
     label: str = ""
 
 
+class AssistantFields(AssistantDraft):
+    """The fields of an assistant; what is left out stays, or has its default. Without an `id` it gets one made from its
+    name."""
+
+    id: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)] = ""
+    name: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)] = ""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        return self  # what is given is a part: the whole is judged when it is known
+
+
 _Fields = Annotated[
-    dict[str, Any],
-    Body(
-        description="The fields of an assistant (schema `AssistantView`); what is left out stays, or has its default.",
-        examples=[{"name": "Front desk", "prompt": "You answer the phone of a dental practice."}],
-    ),
+    AssistantFields, Body(examples=[{"name": "Front desk", "prompt": "You answer the phone of a dental practice."}])
 ]
 
 
@@ -83,9 +92,10 @@ async def create_assistant(
     request: Request, response: Response, by: Editor, session: Tx, fields: _Fields, _key: Documented = None
 ) -> AssistantView:
     """Adds an assistant. Without an `id` it gets one made from its name."""
-    given = dict(fields)
-    if not given.get("id"):
-        given["id"] = store.id_of(str(given.get("name") or "")) or f"assistant-{uuid4().hex[:8]}"
+    if not fields.name:
+        raise invalid("name", "An assistant needs a name.")
+    given = fields.model_dump(exclude_unset=True)
+    given["id"] = fields.id or store.id_of(fields.name) or f"assistant-{uuid4().hex[:8]}"
     draft = _draft(given)
     if await session.get(Assistant, draft.id) is not None:
         raise conflict(f"There is an assistant {draft.id!r} already: take another id, or change that one (PATCH).")
@@ -115,16 +125,17 @@ async def change_assistant(
     found = await _find(session, assistant_id)
     if if_match is not None and if_match.strip() not in ("*", _tag(found)):
         raise Problem(412, "It has changed since you read it", "Read it again, then repeat the change.", kind="changed")
-    if fields.get("id", assistant_id) != assistant_id:
+    given = fields.model_dump(mode="json", exclude_unset=True)
+    if given.get("id", assistant_id) != assistant_id:
         raise invalid("id", "An assistant's id cannot be changed; calls and numbers know it by that.")
     version = found.version
-    draft = _draft(store.draft_of(found).model_dump(mode="json") | fields)
+    draft = _draft(store.draft_of(found).model_dump(mode="json") | given)
     try:
         now = await store.save(session, draft, expected_version=version)
     except store.AssistantChanged as error:
         raise Problem(412, "It has changed since you read it", str(error), kind="changed") from None
     if now != version:
-        await audit.record(session, request, by, "changed", "assistant", assistant_id, fields=sorted(fields))
+        await audit.record(session, request, by, "changed", "assistant", assistant_id, fields=sorted(given))
     return await _tagged(session, response, assistant_id)
 
 

@@ -1,12 +1,12 @@
 """Campaigns: what may be set on one, its life, and how it is doing."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Request, Response
-from pydantic import Field, ValidationError
+from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from voiceagents import clock
@@ -17,7 +17,6 @@ from voiceagents.campaigns import editing, lifecycle, lists, status
 from voiceagents.campaigns.models import Campaign
 from voiceagents.campaigns.states import CampaignState
 from voiceagents.campaigns.terms import Terms
-from voiceagents.text import storable_value
 from voiceagents.web import audit, paging
 from voiceagents.web.api import dependencies as shared
 from voiceagents.web.api.dependencies import Editor, Env, Tx, View, Viewer
@@ -25,7 +24,7 @@ from voiceagents.web.api.livekit import hang_up
 from voiceagents.web.etags import IfMatch, require_match, tag
 from voiceagents.web.idempotency import Documented, IdempotentRoute
 from voiceagents.web.paging import Cursor, Limit, Page, page_of
-from voiceagents.web.problems import invalid, not_found, of_validation
+from voiceagents.web.problems import invalid, not_found
 
 router = APIRouter(prefix="/campaigns", tags=["campaigns"], route_class=IdempotentRoute)
 
@@ -138,10 +137,10 @@ class Duplicate(shared.Body):
 
 
 _Terms = Annotated[
-    dict[str, Any],
+    Terms,
     Body(
-        description="Any of the fields of a campaign that may be set (`CampaignView`; the least time between two "
-        'attempts as `minimum_gap`: "1h"). Windows as people write them: "mon-fri 09:00-17:30; sat 10:00-14:00".',
+        description='What is left out stays, or has its default. Windows as people write them: "mon-fri 09:00-17:30; '
+        'sat 10:00-14:00", times between attempts, too: "1h"; "unlimited" takes a limit away.',
         examples=[{"name": "Spring sale", "prompt": "Say hello to {name}.", "window": "mon-fri 09:00-17:30"}],
     ),
 ]
@@ -161,10 +160,10 @@ async def create_campaign(
     request: Request, response: Response, by: Editor, session: Tx, given: _Terms, _key: Documented = None
 ) -> CampaignView:
     """Makes a draft, which dials nobody yet. Without a script it takes its assistant's."""
-    terms = await _terms(session, given)
-    if not terms.name:
+    await _require_assistant(session, given)
+    if not given.name:
         raise invalid("name", "A campaign needs a name.")
-    campaign = await editing.create(session, terms)
+    campaign = await editing.create(session, given)
     await audit.record(session, request, by, "created", "campaign", campaign.id, name=campaign.name)
     response.headers["Location"] = f"{request.url.path}/{campaign.id}"
     return _tagged(response, campaign)
@@ -189,7 +188,8 @@ async def change_campaign(
     """Changes what is given, also while it runs: felt from the next decision."""
     campaign = await find(session, campaign_id, lock=True)
     require_match(if_match, _tagged_view(campaign))
-    edited = await editing.edit(session, campaign_id, await _terms(session, given), clock.now())
+    await _require_assistant(session, given)
+    edited = await editing.edit(session, campaign_id, given, clock.now())
     await session.refresh(edited.campaign)
     if edited.changed:
         await audit.record(session, request, by, "changed", "campaign", campaign_id, fields=edited.changed)
@@ -305,14 +305,9 @@ async def find(session: AsyncSession, campaign_id: UUID, *, lock: bool = False) 
     return found
 
 
-async def _terms(session: AsyncSession, given: Mapping[str, Any]) -> Terms:
-    try:
-        terms = Terms.model_validate(storable_value(dict(given)))
-    except ValidationError as error:
-        raise of_validation(error) from None
+async def _require_assistant(session: AsyncSession, terms: Terms) -> None:
     if terms.assistant_id is not None and await session.get(Assistant, terms.assistant_id) is None:
         raise invalid("assistant_id", f"There is no assistant {terms.assistant_id!r}; GET /assistants lists them.")
-    return terms
 
 
 async def _step(

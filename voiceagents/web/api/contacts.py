@@ -2,15 +2,16 @@
 
 from collections.abc import AsyncGenerator
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 
 from voiceagents import clock, phone
-from voiceagents.campaigns import contacts, lists, results, why
+from voiceagents.calls.states import Outcome
+from voiceagents.campaigns import contacts, lists, results, search, why
 from voiceagents.campaigns.models import Contact
 from voiceagents.campaigns.states import ContactState, Verdict
 from voiceagents.web import audit, paging
@@ -98,17 +99,27 @@ async def list_contacts(
     session: Tx,
     campaign_id: UUID,
     state: ContactState | None = None,
-    number: str | None = None,
+    outcome: Annotated[Outcome | None, Query(description="Of the last call.")] = None,
+    q: Annotated[
+        str | None, Query(max_length=200, description="A number or how it begins, or how the name begins.")
+    ] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Page[ContactView]:
-    """Contacts of a campaign in the order of its list. `number` finds one in any form."""
+    """Contacts of a campaign in the order of its list; those that are found by number in the order of numbers."""
     campaign = await find(session, campaign_id)
-    asked = None if number is None else phone.normalize(number, campaign.default_region)
-    rows = await lists.contacts(
-        session, campaign_id, state=state, phone=asked, after=paging.number(cursor), limit=limit + 1
+    found = await search.contacts(
+        session,
+        campaign_id,
+        state=state,
+        outcome=outcome,
+        search=q or "",
+        after=paging.word(cursor),
+        limit=limit,
+        region=campaign.default_region,
     )
-    return page_of(rows, limit, ContactView.model_validate, lambda row: [row.position])
+    following = paging.encode([found.next]) if found.next is not None else None
+    return Page(items=[ContactView.model_validate(row) for row in found.rows], next=following)
 
 
 @router.post("/campaigns/{campaign_id}/contacts", status_code=201)

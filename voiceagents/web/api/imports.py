@@ -22,7 +22,7 @@ from voiceagents.web import audit
 from voiceagents.web.api.campaigns import find
 from voiceagents.web.api.dependencies import Data, Editor, Env, Tx, View, Viewer
 from voiceagents.web.idempotency import Documented, IdempotentRoute
-from voiceagents.web.problems import invalid, not_found
+from voiceagents.web.problems import conflict, invalid, not_found
 
 router = APIRouter(tags=["imports"], route_class=IdempotentRoute)
 
@@ -142,7 +142,12 @@ async def start_import(
         await audit.record(session, request, by, "imported", "campaign", campaign_id, file=name)
         view = _import_view(row)
     folder = env.voiceagents_data / "imports"
-    kept = await asyncio.to_thread(_keep, source, folder, view.id)
+    try:
+        kept = await asyncio.to_thread(_keep, source, folder, view.id)
+    except OSError as error:
+        words = f"The file cannot be kept in {folder} ({error.strerror or error}): mend that, or set VOICEAGENTS_DATA."
+        await imports.stop(data, view.id, words)
+        raise conflict(words) from None
 
     async def work() -> None:
         try:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -34,14 +33,17 @@ async def stream(
     kinds: Annotated[str, Query(max_length=200, description="Some of call,turn,campaign,import,delivery.")] = "",
 ) -> EventSourceResponse:
     """What has just changed, as server-sent events: `event` the kind, `data` `{"id", "campaign"}`. Read the thing
-    itself to see how it is now. `missed` says that others may have been missed: read everything again."""
+    itself to see how it is now. `ready` comes first: what happens from then on is told. `missed` says that others may
+    have been missed: read everything again."""
     wanted = [kind.strip() for kind in kinds.split(",") if kind.strip()] or list(events.KINDS)
     if unknown := set(wanted) - set(events.KINDS):
         raise invalid("kinds", f"There is no {', '.join(sorted(unknown))}; there are {', '.join(events.KINDS)}.")
 
     async def lines() -> AsyncGenerator[ServerSentEvent]:
-        async with aclosing(events.events(data, wanted)) as source:
-            async for event in source:
+        async with events.listening(data, wanted) as changes:
+            yield ServerSentEvent("{}", event="ready")
+            while True:
+                event = await changes.next()
                 told = {"id": event.id, "campaign": event.campaign}
                 yield ServerSentEvent(json.dumps(told), event=event.kind)
 

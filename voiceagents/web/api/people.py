@@ -1,6 +1,6 @@
 """People, their API keys, and the audit log: who may what, and who did what."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +17,8 @@ from voiceagents.web.paging import Cursor, Limit, Page, page_of
 from voiceagents.web.problems import Problem, invalid
 
 router = APIRouter()
+
+_LONGEST = timedelta(days=36_500)
 
 
 class UserView(View):
@@ -191,6 +193,8 @@ async def make_key(request: Request, response: Response, by: Owner, session: Tx,
     """Makes an API key. It is shown only in this answer."""
     if wanted.expires_at is not None and wanted.expires_at <= clock.now():
         raise invalid("expires_at", "This lies in the past; give a later time, or none.")
+    if wanted.expires_at is not None and wanted.expires_at > clock.now() + _LONGEST:
+        raise invalid("expires_at", "No key lasts for a hundred years; give an earlier time, or none.")
     name = " ".join(wanted.name.split())
     if not name:
         raise invalid("name", "A key needs a name, to tell it from others.")
