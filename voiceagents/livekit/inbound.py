@@ -148,6 +148,6 @@ async def _answer(job: Job, context: RoomContext, line: Line, caller: Caller, as
         finally:
             too_long.cancel()
         if ending.ended_by is not EndedBy.PERSON:
-            await sip.delete_room(job.livekit, job.room_name)
+            await job.hang_up()
         await agent.conversation.close()
         return agent.conversation.verdict(ending)

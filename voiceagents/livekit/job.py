@@ -4,10 +4,11 @@ The worker's shared things, and the frame in which one job runs: its end is alwa
 left behind.
 """
 
+import asyncio
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID, uuid5
@@ -36,6 +37,9 @@ TakeTurn = Callable[[AsyncSession, UUID, str], Awaitable[float]]
 comes in so many seconds."""
 
 _CALL_IDS = UUID("6f1dd0c6-5a0b-4d4e-9f5e-6c1b7a2f9c11")
+
+_LEAVING = 2.0
+"""Seconds that leaving a room may take before it is deleted all the same."""
 
 
 class LiveCalls:
@@ -107,6 +111,18 @@ class Job:
         The room is gone afterwards.
         """
         self.worker.recorder.write(CallEnded.of(call_id, ending, self.control.ended_at or datetime.now(UTC)))
+        await self.hang_up()
+
+    async def hang_up(self) -> None:
+        """Ends the phone call: BYE, or CANCEL while it rings.
+
+        The room is gone afterwards.
+        """
+        # We leave before the room is taken away: under a room that LiveKit deletes, its native client keeps the thread
+        # that plays our voice for ever.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LEAVING):
+                await self.ctx.room.disconnect()
         await sip.delete_room(self.livekit, self.room_name)
 
     async def delete_room_if_unused(self) -> None:

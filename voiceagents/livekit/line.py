@@ -175,6 +175,8 @@ class Line:
 
     def _on_room_gone(self, reason: Any) -> None:
         self._room_gone.set()
+        if reason == rtc.DisconnectReason.CLIENT_INITIATED:
+            return  # we left, because the call is over
         if reason == rtc.DisconnectReason.ROOM_DELETED:
             if self._active.is_set():
                 self._end(Outcome.COMPLETED, "somebody deleted the room", EndedBy.SYSTEM)

@@ -259,7 +259,7 @@ async def _dial_and_talk(
     ending = await conversation.hold()
     if ending.ended_by is not EndedBy.PERSON:
         # The person hears our last word and then the line goes dead, not half a minute of transcription first.
-        await sip.delete_room(job.livekit, job.room_name)
+        await job.hang_up()
     await conversation.close()
     return await aftermath.conclude(ending)
 
@@ -284,7 +284,7 @@ async def _dial(job: Job, line: Line, number: str, trunk_id: str, name: str) -> 
         await asyncio.wait({dialling, job.control.ended}, return_when=asyncio.FIRST_COMPLETED)
         if not dialling.done():
             # The room was deleted or the worker stops; the SIP service says within moments that the call is over.
-            await sip.delete_room(job.livekit, job.room_name)
+            await job.hang_up()
             await asyncio.wait({dialling}, timeout=2)
         if not dialling.done():
             return job.control.ended.result()
@@ -298,7 +298,7 @@ async def _dial(job: Job, line: Line, number: str, trunk_id: str, name: str) -> 
             return job.control.ended.result()
         if error.failure.trouble in (Trouble.TIMEOUT, Trouble.CONNECTION):
             # The phone may still be ringing: it must not be picked up with nobody there.
-            await sip.delete_room(job.livekit, job.room_name)
+            await job.hang_up()
         return outcomes.of_dial_failure(replace(error.failure, rang=line.rang, room_deleted=cancelled))
     finally:
         dialling.cancel()
