@@ -14,6 +14,8 @@ import pytest_asyncio
 from sqlalchemy import select
 
 from tests.campaign_desk import ALWAYS
+from voiceagents.assistants import store
+from voiceagents.assistants.draft import AssistantDraft
 from voiceagents.calls.models import Call
 from voiceagents.calls.states import CallState, Direction, Outcome
 from voiceagents.campaigns import search
@@ -25,6 +27,7 @@ from voiceagents.web import sessions
 from voiceagents.web.app import create_app
 from voiceagents.web.csrf import FIELD
 from voiceagents.web.models import AuditEntry, Role, User
+from voiceagents.web.pages import FAMILIES
 from voiceagents.web.tokens import derived
 
 pytestmark = pytest.mark.stack
@@ -202,3 +205,27 @@ async def test_leafing_through_campaigns_shows_each_once_and_archived_ones_apart
     assert sorted(names) == [f"campaign {n}" for n in range(7)]
     assert [campaign.name for campaign in archived.rows] == ["old"]
     assert [campaign.name for campaign in named.rows] == ["campaign 3"]
+
+
+async def test_no_form_however_empty_or_odd_breaks_a_page(visitors: Visitors) -> None:
+    campaign, contacts, call = await furnished(visitors.database)
+    async with visitors.database.transaction() as session:
+        await store.add(session, AssistantDraft(id="front-desk", name="Front desk"))
+    browser, token = await visitors.signed_in(Role.OWNER)
+    ids = {
+        "campaign_id": campaign, "contact_id": contacts[0].id, "call_id": call, "assistant_id": "front-desk",
+        "import_id": uuid4(), "user_id": uuid4(), "room": "talk-x", "token": "x",
+    }  # fmt: skip
+    odd = {
+        "window": "\x00", "contact": "x", "number": "🦊", "campaign": "x", "settings": "[", "region": "XX",
+        "version": "x", "name": "\x00", "prompt": "{name", "pasted": "x", "retry-busy-attempts": "x",
+    }  # fmt: skip
+    routes = [route for family in FAMILIES for route in family.router.routes]
+    paths = [str(getattr(route, "path", "")) for route in routes if "POST" in getattr(route, "methods", ())]
+    assert len(paths) > 25
+    for path in paths:
+        for given in ({}, odd):
+            if path == "/sign-out":
+                continue
+            answer = await browser.post(path.format(**ids), data={FIELD: token, **given})
+            assert answer.status_code < 500, f"{path} {given}: {answer.status_code} {answer.text[:500]}"

@@ -20,7 +20,7 @@ from voiceagents.web.pages import (
 )
 from voiceagents.web.pages.rendering import problem_page
 
-_FAMILIES = (
+FAMILIES = (
     sign_in, campaigns, campaign_editing, campaign_contacts, campaign_live, contact, calls, call, live, assistants,
     numbers, do_not_call, calendars, settings,
 )  # fmt: skip
@@ -29,5 +29,5 @@ _FAMILIES = (
 def include(app: FastAPI) -> None:
     """Adds every page to the application."""
     app.state.problem_page = problem_page
-    for family in _FAMILIES:
+    for family in FAMILIES:
         app.include_router(family.router, include_in_schema=False)

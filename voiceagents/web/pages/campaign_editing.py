@@ -1,6 +1,7 @@
 """How is a campaign written down and changed? Script, hours and limits, and the check list before the start."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -87,6 +88,7 @@ async def _script_page(
     request: Request, user: Principal, campaign: Campaign | None, given: Mapping[str, str], errors: dict[str, str]
 ) -> Response:
     settings: Settings = request.app.state.settings
+    given = {**dict.fromkeys(_SCRIPT, ""), **given}
     async with _database(request).transaction() as session:
         assistants = [(one.id, one.name) for one in await store.assistants(session)]
         people = (await search.contacts(session, campaign.id, limit=8)).rows if campaign else ()
@@ -107,9 +109,10 @@ async def preview(request: Request, user: Editor) -> Response:
     """The script as one contact hears of it."""
     given = await _given(request)
     contact: Contact | None = None
-    if given.get("contact"):
+    with suppress(ValueError):
+        contact_id = UUID(given.get("contact", ""))
         async with _database(request).transaction() as session:
-            contact = await session.get(Contact, UUID(given["contact"]))
+            contact = await session.get(Contact, contact_id)
     return fragment(request, user, "campaigns/_preview", **_preview(given.get("prompt", ""), contact))
 
 
@@ -162,6 +165,7 @@ async def preview_week(request: Request, user: Editor, window: str = "", time_zo
 def _hours_page(
     request: Request, user: Principal, campaign: Campaign, given: Mapping[str, Any], retry: Any, errors: dict[str, str]
 ) -> Response:
+    given = {**dict.fromkeys(_HOURS, ""), **given}
     return page(
         request, user, "campaigns/hours", nav="Campaigns", status=422 if errors else 200, here="hours", given=given,
         errors=errors, retry=retry, week=week.of(given["window"], given["time_zone"], clock.now()), **tabs_of(campaign),

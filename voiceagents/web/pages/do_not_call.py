@@ -84,7 +84,7 @@ async def remove(
     request: Request,
     user: Editor,
     number: Annotated[str, Form()],
-    campaign: Annotated[str, Form()] = "",
+    campaign: Annotated[UUID | None, Form()] = None,
     reason: Annotated[str, Form()] = "",
 ) -> Response:
     """Takes a number off, for a reason that stays on record."""
@@ -92,7 +92,7 @@ async def remove(
         return then(request, _HERE, "Not taken off: say why, it stays on record.")
     database: Database = request.app.state.database
     async with database.transaction() as session:
-        gone = await service.remove(session, number, UUID(campaign) if campaign else None, reason.strip())
+        gone = await service.remove(session, number, campaign, reason.strip())
         await audit.record(session, request, user, "removed", "do_not_call", phone.mask(number))
     return then(request, _HERE, f"{number} may be called again." if gone else f"{number} was not on this list.")
 
