@@ -67,8 +67,8 @@ INSERT INTO turns (call_id, item_id, speaker, text, started_at, latencies)
     SELECT md5('call' || n * 10)::uuid, k::text, 'agent', 'Words number ' || n || ' about a lawn mower', now(), '{{}}'
     FROM generate_series(3, %(rows)s / 10) n, generate_series(1, 2) k;
 INSERT INTO decisions (campaign_id, contact_id, verdict, rule, words)
-    SELECT '{CAMPAIGN}', md5('contact' || 1 + n % 100)::uuid, 'dial', 'all', 'no rule objects'
-    FROM generate_series(1, 1000) n;
+    SELECT '{CAMPAIGN}', md5('contact' || n)::uuid, 'dial', 'all', 'no rule objects'
+    FROM generate_series(1, %(rows)s) n;
 INSERT INTO do_not_call (phone, reason) SELECT '+1312' || lpad(n::text, 7, '0'), 'asked' FROM
     generate_series(1, %(rows)s / 10) n;
 """
@@ -89,6 +89,7 @@ _PAGES = (
     "/calls",
     f"/calls?campaign={CAMPAIGN}&outcome=failed",
     "/calls?search=lawn+mower+500",
+    "/calls?search=lawn",
     "/calls?search=%2B12120000500",
     "/calls/{call}",
     "/live",

@@ -152,6 +152,8 @@ class DecisionRecord(Base):
     __tablename__ = "decisions"
     __table_args__ = (
         Index("ix_decisions_contact", "contact_id", "at"),
+        # The last word on a campaign as a whole, among a million about its contacts.
+        Index("ix_decisions_hold", "campaign_id", "id", postgresql_where=sql("contact_id IS NULL")),
         Index("ix_decisions_campaign", "campaign_id", "id"),
     )
 

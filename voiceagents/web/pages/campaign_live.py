@@ -1,5 +1,6 @@
 """How is a campaign doing right now? Its live page, told by events what to read again, with the controls at hand."""
 
+import asyncio
 from typing import Annotated
 from uuid import UUID
 
@@ -36,8 +37,9 @@ async def live(request: Request, user: User, campaign_id: UUID) -> Response:
     campaign = await found(database, campaign_id)
     if campaign.state is CampaignState.DRAFT and user.may(Role.EDITOR):
         return RedirectResponse(f"/campaigns/{campaign_id}/check", status_code=303)
-    known = await figures.status_of(database, campaign)
-    failures = await figures.failures(database, campaign_id, clock.now())
+    known, failures = await asyncio.gather(
+        figures.status_of(database, campaign), figures.failures(database, campaign_id, clock.now())
+    )
     return page(
         request, user, "campaigns/live", nav="Campaigns", here="live", known=known, most=_SHOWN_CALLS,
         failures=failures.value, mend_of=mend_of, of_outcome=of_outcome, **tabs_of(campaign),
