@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from voiceagents.calls.watcher import remedy
+from voiceagents.calls.verdicts import remedy
 
 pytestmark = pytest.mark.unit
 

@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 
 from voiceagents.calls.states import CallState
-from voiceagents.calls.watcher import CallSeen, RoomSeen, waiting
+from voiceagents.calls.verdicts import CallSeen, RoomSeen, waiting
 
 pytestmark = pytest.mark.unit
 

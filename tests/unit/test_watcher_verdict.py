@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voiceagents.calls.states import CallState, EndedBy, Outcome
-from voiceagents.calls.watcher import (
+from voiceagents.calls.verdicts import (
     LOOKED_AT,
     NO_AGENT,
     NO_ROOM,
