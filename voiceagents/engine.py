@@ -127,6 +127,9 @@ def main() -> int:
     try:
         settings = load()
         logs.configure(level=settings.log_level, log_pii=settings.log_pii)
+        if settings.log_level != "DEBUG":
+            # It has a line or three for each job, and ours say what came of it.
+            logging.getLogger("procrastinate").setLevel(logging.WARNING)
         asyncio.run(run(settings))
     except (SettingsError, DatabaseProblem) as error:
         log.error("%s", error)

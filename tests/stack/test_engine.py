@@ -23,6 +23,7 @@ from voiceagents.calls.dispatch import OutboundCall, dispatch
 from voiceagents.calls.models import Call
 from voiceagents.calls.states import CallState
 from voiceagents.campaigns import decisions, lifecycle, limits
+from voiceagents.campaigns.engine import LISTENER
 from voiceagents.campaigns.lifecycle import CampaignProblem
 from voiceagents.campaigns.models import Campaign, Contact
 from voiceagents.campaigns.states import CampaignState, ContactState, Verdict
@@ -289,8 +290,11 @@ async def test_what_happened_while_an_engine_was_deaf_is_looked_at_as_soon_as_it
     async with floor.agent.database.transaction() as session:
         session.add_all(Contact(campaign_id=campaign, phone=phone, name="Ana") for phone in phones)
     async with floor.agent.database.transaction() as session:
-        ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database()"
-        assert await session.scalar(text(f"{ended} AND query = 'LISTEN {lifecycle.WAKE_CHANNEL}'")) == 1
+        ended = text(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name = :listener"
+        )
+        assert await session.scalar(ended, {"listener": LISTENER}) == 1
 
     async def dialled() -> bool | None:
         return True if floor.invites(phones) else None

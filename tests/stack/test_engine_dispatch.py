@@ -113,9 +113,9 @@ async def test_an_agent_that_a_dead_livekit_left_in_its_records_keeps_no_call_fr
 
 
 async def test_an_engine_whose_clock_is_set_forward_and_back_calls_everybody_at_their_time_and_once(
-    desk: Desk, wire: Wire, database_url: str
+    desk: Desk, wire: Wire, database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ahead = timedelta()
+    ahead = timedelta(minutes=1)
     clock.set_source(lambda: datetime.now(UTC) + ahead)
     busy = {"busy": {"attempts": 3, "delays": ["1h", "3h"], "jitter": 0}}
     desk.now = clock.now() - timedelta(days=8)  # the contacts are due, by any of the clocks
@@ -158,6 +158,7 @@ async def test_an_engine_whose_clock_is_set_forward_and_back_calls_everybody_at_
             return True if (await desk.state(campaign)).state is CampaignState.COMPLETED else None
 
         await until(completed, within=30, what="the end of the campaign")
+        assert "CLOCK_OFF | this machine's clock is +6" in caplog.text
     finally:
         engine.stop()
         await running

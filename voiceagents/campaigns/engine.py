@@ -28,7 +28,7 @@ import psycopg
 from livekit import api
 from procrastinate.exceptions import AlreadyEnqueued, ProcrastinateException, UniqueViolation
 from procrastinate.jobs import Status
-from sqlalchemy import select, update
+from sqlalchemy import Select, func, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -62,6 +62,30 @@ _LONGEST_SLEEP = timedelta(minutes=5)
 _TOGETHER = 0.05
 _JOB_LOOK = 0.5
 _CONCURRENCY = 20
+
+LISTENER = "voiceagents engine, listening"
+"""How the connection calls itself over which an engine hears what happens."""
+
+_CLOCK_OFF = timedelta(seconds=2)
+"""Difference of two clocks that nobody sets, and that is worth a word."""
+
+
+def _compare_clocks(theirs: datetime | None) -> None:
+    """Windows and retries go by the clocks of engines and agents, signs of life and turns by the database's."""
+    off = clock.now() - theirs if theirs is not None else timedelta()
+    if abs(off) > _CLOCK_OFF:
+        log.warning(
+            "CLOCK_OFF | this machine's clock is %+.1f s from the database's: let both be set by NTP",
+            off.total_seconds(),
+        )
+
+
+def _overdue(now: datetime) -> Select[UUID]:
+    """Calls of campaigns that were made and never dispatched, and whose dispatch was lost with a server or agent."""
+    forgotten = (Call.state == CallState.QUEUED) & (Call.created_at < now - OVERDUE)
+    lost = (Call.state == CallState.DISPATCHED) & (Call.dispatched_at < now - dispatcher.LOST)
+    # In these words it is the condition of an index.
+    return select(Call.id).where(text("state <> 'ended'"), forgotten | lost, Call.contact_id.is_not(None))
 
 
 def _plain_url(url: str) -> str:
@@ -160,10 +184,13 @@ class Engine:
         """
         while True:
             try:
-                async with await psycopg.AsyncConnection.connect(self._url, autocommit=True) as connection:
+                connecting = psycopg.AsyncConnection.connect(self._url, autocommit=True, application_name=LISTENER)
+                async with await connecting as connection:
                     await connection.execute(f"LISTEN {history.ENDED_CHANNEL}")
                     await connection.execute(f"LISTEN {lifecycle.WAKE_CHANNEL}")
                     await connection.execute(f"LISTEN {webhooks.CHANNEL}")
+                    row = await (await connection.execute("SELECT clock_timestamp()")).fetchone()
+                    _compare_clocks(row[0] if row else None)
                     # Whatever was said while nobody listened was said to nobody.
                     self._all_due = self._settle_soon = True
                     self._deliveries.hear()
@@ -197,10 +224,12 @@ class Engine:
                     look_at = loop.time() + LOOK
                     self._settle_soon = True
                     await self._take_over()
-                    await self._defer(self._reconcile, "reconcile")
+                    if await self._ask(lambda session: session.scalar(_overdue(clock.now()).limit(1))):
+                        await self._defer(self._reconcile, "reconcile")
                 if self._settle_soon:
                     self._settle_soon = False
-                    await self._defer(self._settle, "settle")
+                    if await self._ask(settling.unsettled):
+                        await self._defer(self._settle, "settle")
                 times = [
                     await self._defer_due_feeds(clock.now()),
                     await self._deliveries.defer_due(clock.now(), self._defer_deliver),
@@ -216,6 +245,11 @@ class Engine:
                     await self._wake.wait()
                     # What happens at the same time is looked at once.
                     await self._pause(_TOGETHER)
+
+    async def _ask(self, question: Callable[[AsyncSession], Awaitable[object]]) -> bool:
+        # A job costs several transactions, a question one.
+        async with self._database.transaction() as session:
+            return bool(await question(session))
 
     async def _defer_due_feeds(self, now: datetime) -> datetime | None:
         """Defers `feed` for every campaign whose time has come, and returns the next such time."""
@@ -299,12 +333,8 @@ class Engine:
             self._wake.set()
 
     async def _run_reconcile(self) -> None:
-        """Takes up calls that were made and never dispatched, and dispatches that were lost with a server or agent."""
-        now, of_campaign = clock.now(), Call.contact_id.is_not(None)
-        forgotten = (Call.state == CallState.QUEUED) & (Call.created_at < now - OVERDUE)
-        lost = (Call.state == CallState.DISPATCHED) & (Call.dispatched_at < now - dispatcher.LOST)
         async with self._database.transaction() as session:
-            found = await session.scalars(select(Call.id).where(forgotten | lost, of_campaign).limit(100))
+            found = await session.scalars(_overdue(clock.now()).order_by(func.random()).limit(100))
         for call_id in found:
             await self._defer(self._dispatch, f"dispatch:{call_id}", call_id=str(call_id))
 
