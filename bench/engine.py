@@ -1,10 +1,11 @@
-"""What does the campaign engine cost, and how fast is it? Decisions, dispatches, idleness.
+"""What does the campaign engine cost, and how fast is it? Decisions, edits, dispatches, idleness.
 
     python -m bench.engine                      all of it, on an embedded PostgreSQL
-    python -m bench.engine --only decisions     one part: decisions, dispatch, idle
+    python -m bench.engine --only decisions     one part: decisions, edits, dispatch, idle
     python -m bench.engine --database URL       on another PostgreSQL (an empty database)
 
 - decisions: one feeding of a campaign of 10,000, 100,000 and 1,000,000 contacts, per dial. Baseline: the smallest list.
+- edits: how long an edit holds a campaign up that was put off as a whole. Baseline: the same in one piece.
 - dispatch: real engines and a real livekit-server; the agent is nothing but its wire and ends each call at once.
   Baseline: a plain loop that creates the same rooms and dispatches, one after the other and eight at a time.
 - idle: CPU and transactions of an engine over a hundred paused campaigns. Baseline: the same database without it.
@@ -32,8 +33,9 @@ from sqlalchemy import text
 from voiceagents import clock
 from voiceagents.calls.dispatch import OutboundCall
 from voiceagents.calls.metadata import outbound_room
-from voiceagents.campaigns import feeding
+from voiceagents.campaigns import editing, feeding, reopening
 from voiceagents.campaigns.models import Campaign, Installation, TrunkLimits
+from voiceagents.campaigns.terms import Terms
 from voiceagents.db import Database
 from voiceagents.lab import Lab
 from voiceagents.postgres import EmbeddedPostgres
@@ -113,6 +115,49 @@ async def decisions(database: Database, sizes: Iterable[int]) -> None:
         print(f"{size:>10,}{median:>9.2f}{percentile(measured[5:], 0.95):>9.2f}{median / baseline:>8.2f}", flush=True)
     async with database.transaction() as session:
         await session.execute(text("TRUNCATE calls, contacts, decisions, campaigns CASCADE"))
+
+
+async def edits(database: Database, size: int) -> None:
+    """How long an edit holds up a campaign that waits as a whole, and the steps that engines take afterwards."""
+    print(f"\nEdits: seconds under the lock of a campaign whose {size:,} contacts were all put off\n")
+    id_ = await campaign(database, size, state="paused", minimum_gap_seconds=7200)
+    step = reopening.AT_ONCE
+    lengths: dict[str, list[float]] = {"in one piece": [], "the edit": [], "each step after it": []}
+    try:
+        for minutes, at_once in ((5, size + 1), (6, step)):
+            async with database.transaction() as session:
+                await session.execute(text(_PUT_OFF), {"id": id_})
+                await session.execute(text("UPDATE contacts SET next_at = now() + interval '2 h'"))
+            async with database.transaction() as session:
+                await session.execute(text("ANALYZE contacts, decisions"))
+            reopening.AT_ONCE = at_once
+            started = time.perf_counter()
+            async with database.transaction() as session:
+                given = Terms.model_validate({"minimum_gap": f"{minutes}m"})
+                await editing.edit(session, id_, given, clock.now())
+            lengths["in one piece" if at_once > size else "the edit"].append(time.perf_counter() - started)
+        more = True
+        while more:
+            started = time.perf_counter()
+            async with database.transaction() as session:
+                more = (await feeding.feed(session, id_, clock.now(), _no_dispatch)).again_at is not None
+            lengths["each step after it"].append(time.perf_counter() - started)
+    finally:
+        reopening.AT_ONCE = step
+    whole = lengths["in one piece"][0]
+    print(f"{'':<22}{'median':>9}{'longest':>9}{'ratio':>9}")
+    for what, measured in lengths.items():
+        print(f"{what:<22}{statistics.median(measured):>9.3f}{max(measured):>9.3f}{max(measured) / whole:>9.4f}")
+    print(f"{len(lengths['each step after it'])} steps, {sum(lengths['each step after it']):.1f} s in all", flush=True)
+    async with database.transaction() as session:
+        await session.execute(text("TRUNCATE calls, contacts, decisions, campaigns CASCADE"))
+
+
+_PUT_OFF = """
+    INSERT INTO decisions (campaign_id, contact_id, at, verdict, rule, words, next_at)
+    SELECT campaign_id, id, now(), 'defer', 'minimum_gap_has_passed', 'the number was tried at noon', now()
+    FROM contacts WHERE campaign_id = :id
+"""
 
 
 async def _no_dispatch(_session: object, _call: UUID) -> None:
@@ -277,10 +322,12 @@ async def main(arguments: argparse.Namespace) -> None:
         url = await asyncio.to_thread(embedded.start)
     await asyncio.to_thread(migrate, url)
     database = Database(url)
-    parts = [arguments.only] if arguments.only else ["decisions", "dispatch", "idle"]
+    parts = [arguments.only] if arguments.only else ["decisions", "edits", "dispatch", "idle"]
     try:
         if "decisions" in parts:
             await decisions(database, arguments.sizes)
+        if "edits" in parts:
+            await edits(database, arguments.edited)
         if {"dispatch", "idle"} & set(parts):
             async with Lab(folder / "lab") as lab:
                 if "dispatch" in parts:
@@ -298,9 +345,10 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         prog="python -m bench.engine", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--only", choices=("decisions", "dispatch", "idle"))
+    parser.add_argument("--only", choices=("decisions", "edits", "dispatch", "idle"))
     parser.add_argument("--database", help="address of an empty PostgreSQL database")
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--edited", type=int, default=100_000, help="contacts of the campaign that is edited")
     parser.add_argument("--calls", type=int, default=600)
     parser.add_argument("--seconds", type=float, default=30.0)
     asyncio.run(main(parser.parse_args()))
