@@ -4,7 +4,8 @@ behind the real chat contract, a calendar of paper, and no sound.
 Each asserts the state that is left (bookings, messages, tool records), not the words.
 """
 
-from datetime import UTC
+import asyncio
+from datetime import UTC, datetime
 
 import pytest
 
@@ -67,6 +68,25 @@ async def test_who_does_not_agree_is_not_booked() -> None:
     async with Desk(with_calendar(), calendar) as desk:
         await talk(desk, "I'd like to book an appointment tomorrow at three.", "My name is Ana.", "No, forget it.")
     assert calendar.standing == []
+
+
+async def test_who_says_yes_and_hangs_up_at_once_is_booked_all_the_same() -> None:
+    begun = asyncio.Event()
+
+    class Slow(PaperCalendar):
+        async def book(self, start: datetime, attendee: Attendee, *, key: str, notes: str = "") -> Booking:
+            begun.set()
+            await asyncio.sleep(0.2)
+            return await super().book(start, attendee, key=key, notes=notes)
+
+    calendar = Slow()
+    async with Desk(with_calendar(), calendar) as desk:
+        await talk(desk, "I'd like to book an appointment tomorrow at three.", "My name is Ana.")
+        answering = asyncio.ensure_future(desk.say("Yes."))
+        await begun.wait()
+    answering.cancel()
+    assert calendar.standing == [(local(26, 15), "Ana")]
+    assert desk.used[-1].status is ToolStatus.DONE
 
 
 async def test_a_second_yes_books_no_second_time() -> None:
