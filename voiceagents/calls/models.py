@@ -67,6 +67,8 @@ class Call(Base):
         Index("ix_calls_campaign_outcome_listed", "campaign_id", "outcome", *_NEWEST_FIRST),
         Index("ix_calls_assistant_listed", "assistant_id", *_NEWEST_FIRST),
         Index("ix_calls_inbound_listed", *_NEWEST_FIRST, postgresql_where=sql("direction = 'inbound'")),
+        # What retention asks: which calls are old and still have their words?
+        Index("ix_calls_kept", "ended_at", postgresql_where=sql("state = 'ended' AND cleared_at IS NULL")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -108,6 +110,9 @@ class Call(Base):
     extracted: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     """The fields that the campaign's `extraction` asks for."""
     details: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=sql("'{}'"))
+    """What else there is: `recording`, say, the `file` of it and when it `started_at`."""
+    cleared_at: Mapped[datetime | None]
+    """When all that was said in the call was deleted; what comes in later about it is not written."""
 
     @property
     def talk_seconds(self) -> float:
