@@ -75,6 +75,12 @@ class Settings(BaseSettings):
     prepare_opening: bool = Field(default=True, description="Make the first words while the phone rings.")
     greeting_delay: float = Field(default=2.5, ge=0.5, le=10, description="Seconds of silence before we greet first.")
 
+    # What is kept
+    record_calls: bool = Field(default=False, description="Record every call that we place.")
+    retention_days: int | None = Field(
+        default=None, ge=1, le=36500, description="Days after which recordings and words are deleted; unset: never."
+    )
+
     # Tools
     tool_allowed_hosts: str = Field(
         default="",
