@@ -1,5 +1,6 @@
 """Which commands are there?"""
 
+import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +18,7 @@ from voiceagents.cli import (
     limits,
     numbers,
     running,
+    simulate,
     trunks,
     web,
 )
@@ -54,6 +56,13 @@ def demo(
         typer.Option(help="Where history, recordings and logs go. [default: VOICEAGENTS_DATA, else ./.voiceagents]"),
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything running afterwards.")] = False,
+    go_on: Annotated[
+        bool | None,
+        typer.Option(
+            "--go-on/--no-go-on",
+            help="Then run a longer campaign, to be looked at in the browser until Ctrl-C. [default: on a terminal]",
+        ),
+    ] = None,
 ) -> None:
     """Dial eight simulated people and answer one, live, on this machine, with no account anywhere.
 
@@ -61,7 +70,7 @@ def demo(
     """
     from voiceagents.demo import run
 
-    raise typer.Exit(run.main(folder, keep=keep))
+    raise typer.Exit(run.main(folder, keep=keep, go_on=sys.stdout.isatty() if go_on is None else go_on))
 
 
 @app.command()
@@ -102,6 +111,7 @@ app.command()(running.up)
 app.command()(running.down)
 app.command()(web.web)
 app.command()(call.call)
+app.command()(simulate.simulate)
 app.add_typer(campaign.app, name="campaign")
 app.add_typer(dnc.app, name="dnc")
 app.add_typer(limits.app, name="limits")

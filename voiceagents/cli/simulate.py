@@ -1,0 +1,54 @@
+"""`voiceagents simulate`: a campaign played through with simulated people, before it calls anybody real."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from voiceagents.cli.surroundings import database, run
+from voiceagents.settings import load
+
+if TYPE_CHECKING:
+    from voiceagents.simulation.run import Script
+
+
+def simulate(
+    campaign: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[CAMPAIGN]", help="Its name, its id, or how its id begins. [default: a sample campaign]"
+        ),
+    ] = None,
+    count: Annotated[int, typer.Option("--people", "-n", min=1, help="How many people are called.")] = 30,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same people.")] = 0,
+    first: Annotated[int, typer.Option(min=0, help="Leave out so many people, as the next part of --report.")] = 0,
+    at_once: Annotated[int, typer.Option(min=1, max=20, help="Calls at the same time.")] = 3,
+    report: Annotated[
+        Path | None, typer.Option(help="Add the calls to this JSON file, and report on all that are in it.")
+    ] = None,
+    least: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of calls that must end as their person asks for.")
+    ] = 0.9,
+) -> None:
+    """Play a campaign through with simulated people, on a phone network, a database and an agent of its own.
+
+    Nobody real is called. Exit status 1 when a person was hung up on, or a voicemail or an outcome missed, more often
+    than the gate allows (people 99 %, voicemails 95 %, outcomes --least): for CI.
+    """
+    from voiceagents.simulation import run as simulation
+    from voiceagents.simulation.judging import Gate
+
+    script = run(_script(campaign)) if campaign is not None else simulation.Script()
+    absolute = report.absolute() if report is not None else None
+    options = simulation.Options(count, seed, first, at_once, absolute, Gate(outcomes_right=least))
+    with simulation.home() as folder:
+        judged = run(simulation.simulate(folder, script, options, typer.echo))
+    raise typer.Exit(simulation.INTERRUPTED if judged is None else simulation.finish(judged, options))
+
+
+async def _script(campaign: str) -> "Script":
+    from voiceagents.campaigns import lifecycle
+    from voiceagents.simulation.run import Script
+
+    async with database(load()) as opened, opened.transaction() as session:
+        return Script.of(await lifecycle.find(session, campaign))

@@ -1,0 +1,1 @@
+"""How does a campaign do with people who are only simulated, before it calls anybody real?"""
