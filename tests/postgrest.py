@@ -18,7 +18,7 @@ from typing import Any, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import psycopg
-from psycopg.sql import SQL, Composable, Identifier, Literal
+from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 from sqlalchemy import make_url
 
 TABLES = """
@@ -181,7 +181,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Says nothing: `asked` holds it all."""
 
 
-def _query(table: str, parameters: list[tuple[str, str]]) -> Composable:
+def _query(table: str, parameters: list[tuple[str, str]]) -> Composed:
     """PostgREST's URL grammar, as far as it is spoken here, as SQL."""
     columns: Composable = SQL("*")
     conditions: list[Composable] = [SQL("true")]

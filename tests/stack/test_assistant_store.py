@@ -1,6 +1,8 @@
 """Assistants and their versions in a real database: what is kept, what a change makes, and who loses a race."""
 
 import asyncio
+from datetime import UTC, datetime
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import select, text
@@ -11,6 +13,10 @@ from voiceagents.assistants.draft import AssistantDraft, read
 from voiceagents.assistants.models import AssistantVersion
 from voiceagents.assistants.resolver import by_id
 from voiceagents.assistants.store import AssistantChanged, AssistantProblem
+from voiceagents.calls import history
+from voiceagents.calls.models import Call
+from voiceagents.calls.records import CallOpened
+from voiceagents.calls.states import CallState, Direction
 from voiceagents.db import Database
 
 pytestmark = pytest.mark.stack
@@ -162,3 +168,23 @@ async def test_a_number_changes_hands_and_is_found_once(database: Database) -> N
         assert await store.remove(session, "sales") == ["+12025550143"]
         with pytest.raises(AssistantProblem, match="no assistant 'gone'"):
             await store.bind(session, "+12025550143", "gone")
+
+
+async def test_a_call_keeps_the_version_that_it_ran_with(database: Database) -> None:
+    await saved(database, FULL)
+    await saved(database, FULL.model_copy(update={"prompt": "Be brief."}))
+    async with database.transaction() as session:
+        found = await by_id(session, "front")
+        assert found is not None
+        opened = CallOpened(
+            call_id=uuid4(), at=datetime.now(UTC), direction=Direction.INBOUND, state=CallState.RINGING,
+            assistant_id=found.id, assistant_name=found.name, assistant_version=found.version,
+        )  # fmt: skip
+        assert await history.open_call(session, opened)
+    await saved(database, FULL)
+    async with database.transaction() as session:
+        await store.remove(session, "front")
+    async with database.transaction() as session:
+        call = await session.get_one(Call, opened.call_id)
+        assert (call.assistant_id, call.assistant_version) == ("front", 2)
+        assert (await store.version(session, "front", 2)).snapshot["prompt"] == "Be brief."

@@ -5,6 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
@@ -14,6 +15,9 @@ from tests.postgrest import Project, serve
 from voiceagents.assistants.resolver import MINIMAL, OUT_OF_SERVICE, PATIENCE, Answers, Resolved, Resolver
 from voiceagents.assistants.supabase import Supabase
 from voiceagents.assistants.supabase_rows import SupabaseMapping
+from voiceagents.doctor import supabase as doctor
+from voiceagents.doctor.findings import State
+from voiceagents.settings import load
 
 pytestmark = pytest.mark.stack
 
@@ -220,3 +224,29 @@ async def test_only_reading_and_only_what_is_needed(project: Project) -> None:
     assert [path.split("?")[0] for path in project.asked] == ["/rest/v1/phone_number", "/rest/v1/assistant"]
     assert "select=number,inbound_assistant_id" in project.asked[0]
     assert "limit=" in project.asked[0]
+
+
+async def test_the_doctor_asks_both_tables_and_says_what_is_wrong(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert await doctor.check(load()) is None, "nothing to look at where none is configured"
+    monkeypatch.setenv("SUPABASE_URL", project.url)
+    monkeypatch.setenv("SUPABASE_SERVICE_ROLE_KEY", project.key)
+    found = await doctor.check(load())
+    assert found is not None
+    assert found.state is State.OK
+    assert len(project.asked) == 2
+    for variable, value, says in (
+        ("SUPABASE_SERVICE_ROLE_KEY", "anon", "Invalid API key"),
+        ("SUPABASE_MAPPING", '{"assistants": {"table": "nope"}}', "PGRST205"),
+        ("SUPABASE_MAPPING", '{"assistants": {"promt": "x"}}', "promt"),
+        ("SUPABASE_URL", "http://127.0.0.1:9", "no answer"),
+    ):
+        with monkeypatch.context() as wrong:
+            wrong.setenv(variable, value)
+            found = await doctor.check(load())
+        assert found is not None
+        assert found.state is State.BROKEN
+        assert says in found.detail
+        assert found.mend

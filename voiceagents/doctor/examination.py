@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from voiceagents import storage as installed
 from voiceagents.assistants.models import Number
 from voiceagents.db import Database
-from voiceagents.doctor import agent, server, speech, storage, trunks
+from voiceagents.doctor import agent, server, speech, storage, supabase, trunks
 from voiceagents.doctor.findings import Finding, State, broken, good, unknown
 from voiceagents.settings import Settings, SettingsError
 
@@ -26,6 +26,8 @@ async def examine(settings: Settings, *, passive: bool) -> AsyncGenerator[Findin
     opened = Database(url, pool_size=1) if url is not None else None
     try:
         async for found in _livekit(settings, opened, passive=passive):
+            yield found
+        if (found := await supabase.check(settings)) is not None:
             yield found
         yield await speech.check(settings)
     finally:
