@@ -1,0 +1,88 @@
+"""Who is simulated, and how the calls with them are judged."""
+
+from collections import Counter
+
+import pytest
+from rich.console import Console
+
+from voiceagents import phone
+from voiceagents.calls.states import AnsweredBy, Outcome
+from voiceagents.simulation.judging import Figures, Gate, Judged, matrix, percentiles
+from voiceagents.simulation.personas import MOST, people
+from voiceagents.simulation.report import show
+
+pytestmark = pytest.mark.unit
+
+
+def call(answers: str = "person", decided: str = "person", outcome: str = "completed", **fields: object) -> Judged:
+    values: dict[str, object] = {
+        "persona": "opts out" if outcome == "opted_out" else answers,
+        "number": "+12025550100",
+        "is_person": answers == "person",
+        "answers": answers,
+        "decided": decided,
+        "expected": [outcome],
+        "outcome": outcome,
+    }
+    return Judged.model_validate({**values, **fields})
+
+
+def test_the_same_seed_gives_the_same_people_and_parts_join_without_a_seam() -> None:
+    assert people(60, seed=3) == people(60, seed=3)
+    assert people(60, seed=3) == [*people(25, seed=3), *people(35, seed=3, first=25)]
+    assert people(60, seed=3) != people(60, seed=4)
+
+
+def test_everybody_has_a_number_of_their_own_that_belongs_to_nobody() -> None:
+    everybody = people(MOST)
+    assert len({person.number for person in everybody}) == MOST
+    assert all(phone.dialable(person.number) and "55501" in person.number for person in everybody)
+    with pytest.raises(ValueError, match="at most"):
+        people(MOST + 1)
+
+
+def test_every_persona_comes_in_its_share() -> None:
+    kinds = Counter(person.persona for person in people(200))
+    assert kinds["voicemail"] >= 40
+    assert kinds["opts out"] >= 10
+    assert {"screening", "menu", "fax", "announcement", "talks over", "long pauses"} <= set(kinds)
+    assert all(person.outcomes <= set(Outcome) for person in people(60))
+    assert {person.answers for person in people(200)} == set(AnsweredBy)
+
+
+def test_a_person_taken_for_a_machine_counts_as_hung_up_on() -> None:
+    calls = [
+        call(),
+        call(decided="voicemail", outcome="voicemail"),
+        call(decided="menu"),
+        call("voicemail", "voicemail"),
+    ]
+    figures = Figures.of(calls)
+    assert (figures.people, figures.people_kept) == (3, 1)
+
+
+def test_the_gate_names_what_was_not_reached() -> None:
+    good = [call() for _ in range(99)] + [call("voicemail", "voicemail", "voicemail") for _ in range(20)]
+    assert Figures.of(good).short_of(Gate()) == []
+    missed = [call("voicemail", "person", "completed", expected=["voicemail"]) for _ in range(2)]
+    assert Figures.of([*good, *missed]).short_of(Gate()) == ["voicemails found: 20 of 22, at least 95% are needed"]
+    late = [call(problems=["BYE came 9.0 s after our last words"]) for _ in range(20)]
+    assert "calls that ended as they must" in Figures.of([*good, *late]).short_of(Gate())[0]
+    assert Figures.of([]).short_of(Gate()) == []
+
+
+def test_the_matrix_counts_what_was_taken_for_what() -> None:
+    rows, columns, counts = matrix([("person", "person"), ("voicemail", "person"), ("voicemail", "voicemail")])
+    assert (rows, columns) == (["person", "voicemail"], ["person", "voicemail"])
+    assert counts["voicemail", "person"] == 1
+    assert percentiles([3.0, 1.0, 2.0]) == {"p50": 2.0, "p95": 3.0}
+    assert percentiles([]) == {}
+
+
+def test_the_report_shows_the_calls_that_went_wrong_and_closes_the_gate() -> None:
+    console = Console(width=150, record=True, file=open("/dev/null", "w"))  # noqa: SIM115  closed with the process
+    calls = [call(), call("voicemail", "person", "hung_up", expected=["voicemail"], seconds_to_decide=1.5)]
+    assert show(calls, Gate(), console) == 1
+    text = console.export_text()
+    assert "ended as hung_up, not voicemail (taken for person)" in text
+    assert "voicemails found: 0 of 1" in text
