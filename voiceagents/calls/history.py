@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import case, func, literal, select, update
+from sqlalchemy import ColumnElement, case, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -22,6 +22,7 @@ from voiceagents.calls.outcomes import Ending
 from voiceagents.calls.records import (
     CallEnded,
     CallOpened,
+    CallRecorded,
     CallUnderstood,
     Fact,
     Happened,
@@ -153,7 +154,8 @@ async def refuse(session: AsyncSession, opened: CallOpened, ended: CallEnded) ->
 async def write(session: AsyncSession, fact: Fact) -> None:
     """Writes one fact.
 
-    A fact about a call that has no row is dropped: its opening is itself a fact and comes first.
+    A fact about a call that has no row is dropped: its opening is itself a fact and comes first. So is what was said in
+    a call whose words were deleted since.
     """
     match fact:
         case CallOpened():
@@ -170,6 +172,8 @@ async def write(session: AsyncSession, fact: Fact) -> None:
             await _write_message(session, fact)
         case CallUnderstood():
             await _understand(session, fact)
+        case CallRecorded():
+            await _record(session, fact)
         case CallEnded():
             await end(session, fact)
 
@@ -224,7 +228,19 @@ async def _understand(session: AsyncSession, fact: CallUnderstood) -> None:
     given = fact.model_dump(include={"answered_by", "evidence", "summary", "extracted"})
     values = {name: value for name, value in given.items() if value}
     if values:
-        await session.execute(update(Call).where(Call.id == fact.call_id).values(values))
+        await session.execute(update(Call).where(_takes_words(fact.call_id)).values(values))
+
+
+async def _record(session: AsyncSession, fact: CallRecorded) -> None:
+    found = {"recording": {"file": fact.file, "started_at": fact.started_at.isoformat()}}
+    values = {"details": Call.details.concat(literal(found, Call.details.type))}
+    await session.execute(
+        update(Call).where(_takes_words(fact.call_id)).values(values).execution_options(synchronize_session=False)
+    )
+
+
+def _takes_words(call_id: UUID) -> ColumnElement[bool]:
+    return (Call.id == call_id) & Call.cleared_at.is_(None)
 
 
 async def _write_turn(session: AsyncSession, fact: TurnSpoken) -> None:
@@ -243,7 +259,7 @@ async def _write_turn(session: AsyncSession, fact: TurnSpoken) -> None:
 async def _write_event(session: AsyncSession, fact: Happened) -> None:
     columns = {CallEvent.call_id: fact.call_id, CallEvent.at: fact.at, CallEvent.kind: fact.kind}
     detail = literal(fact.detail, CallEvent.detail.type)
-    known = select(Call.id).where(Call.id == fact.call_id).exists()
+    known = select(Call.id).where(_takes_words(fact.call_id)).exists()
     written = select(CallEvent.id).where(*(column == value for column, value in columns.items()))
     values = select(*(literal(value) for value in columns.values()), detail).where(
         known, ~written.where(CallEvent.detail == detail).exists()
@@ -252,7 +268,7 @@ async def _write_event(session: AsyncSession, fact: Happened) -> None:
 
 
 async def _has_row(session: AsyncSession, call_id: UUID) -> bool:
-    return await session.scalar(select(Call.id).where(Call.id == call_id)) is not None
+    return await session.scalar(select(Call.id).where(_takes_words(call_id))) is not None
 
 
 async def _write_tool(session: AsyncSession, fact: ToolUsed) -> None:

@@ -131,6 +131,14 @@ class CallUnderstood(_Fact):
     extracted: dict[str, Any] = Field(default_factory=dict)
 
 
+class CallRecorded(_Fact):
+    """The call is being recorded: the file's name in the folder of recordings, and when it begins."""
+
+    fact: Literal["recorded"] = "recorded"
+    file: str
+    started_at: AwareDatetime
+
+
 class CallEnded(_Fact):
     """The call is over.
 
@@ -160,7 +168,15 @@ class CallEnded(_Fact):
 
 
 Fact = Annotated[
-    CallOpened | StateReached | TurnSpoken | Happened | ToolUsed | MessageTaken | CallUnderstood | CallEnded,
+    CallOpened
+    | StateReached
+    | TurnSpoken
+    | Happened
+    | ToolUsed
+    | MessageTaken
+    | CallUnderstood
+    | CallRecorded
+    | CallEnded,
     Field(discriminator="fact"),
 ]
 FACT: TypeAdapter[Fact] = TypeAdapter(Fact)

@@ -25,6 +25,7 @@ from voiceagents.calls.states import EndedBy, Outcome
 from voiceagents.livekit.conversation import Conversation, Manners
 from voiceagents.livekit.endings import is_farewell
 from voiceagents.livekit.job import Job
+from voiceagents.livekit.recording import CallRecording
 from voiceagents.livekit.speech import CallVAD, SessionModels
 from voiceagents.livekit.tools import Equipment, InCall, tools_for
 from voiceagents.livekit.tools.guard import Guard
@@ -88,10 +89,12 @@ class FullAgent:
     """Seconds after which the call ends."""
     farewell: str
     sound: BackgroundAudioPlayer | None
+    recording: CallRecording
 
     async def start(self) -> None:
         """Publishes the voice and what is heard behind it, and starts to listen."""
         await self.conversation.start()
+        self.recording.attach(self.conversation.session)
         if self.sound is not None:
             session = self.conversation.session
             await self.sound.start(  # pyright: ignore[reportUnknownMemberType]
@@ -124,6 +127,7 @@ async def full_agent(job: Job, context: RoomContext, assistant: Resolved, caller
             calendar = await stack.enter_async_context(open_calendar(assistant, url))
         agent = await _made(job, context, assistant, caller, hours, calendar)
         stack.push_async_callback(agent.models.aclose)
+        stack.push_async_callback(agent.recording.finish)
         if agent.sound is not None:
             stack.push_async_callback(agent.sound.aclose)
         yield agent
@@ -186,6 +190,7 @@ async def _made(
         longest=float(assistant.max_call_duration or settings.max_call_duration),
         farewell=assistant.end_call_message or GOODBYE,
         sound=_sound(assistant.background_sound),
+        recording=job.recording(call.call_id, wanted=assistant.record),
     )
 
 

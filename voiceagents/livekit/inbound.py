@@ -142,6 +142,7 @@ async def _answer(job: Job, context: RoomContext, line: Line, caller: Caller, as
             if job.control.ended.done():
                 return job.control.ended.result()
             return Ending(Outcome.HUNG_UP, "the caller was gone before we picked up", EndedBy.PERSON)
+        await agent.recording.begin()
         too_long = asyncio.create_task(agent.end_when_too_long())
         try:
             ending = await agent.conversation.hold()

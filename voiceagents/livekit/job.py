@@ -27,6 +27,7 @@ from voiceagents.calls.rooms import is_gone
 from voiceagents.calls.states import EndedBy, Outcome
 from voiceagents.livekit import sip
 from voiceagents.livekit.control import CallControl
+from voiceagents.livekit.recording import CallRecording
 from voiceagents.livekit.speech import SpeechEndpoint
 from voiceagents.settings import LiveKitAccess, Settings
 
@@ -104,6 +105,11 @@ class Job:
         """The id of a call that no dispatcher gave one: the same for every job in this room, as long as the room
         exists."""
         return uuid5(_CALL_IDS, f"{self.ctx.job.room.sid or self.room_name}")
+
+    def recording(self, call_id: UUID, *, wanted: bool) -> CallRecording:
+        """The recording of the call, which is none when it is not wanted."""
+        data = self.worker.settings.voiceagents_data if wanted else None
+        return CallRecording(call_id, data, self.worker.recorder.write)
 
     async def end(self, call_id: UUID, ending: Ending) -> None:
         """Hangs up and writes down how the call ended.

@@ -89,6 +89,7 @@ async def run(job: Job, metadata: JobMetadata, context: RoomContext) -> None:
         if await _turn_came(job, opened, trunk_id) and await _claimed(job, opened, number, trunk_id):
             await _call(job, opened, prepared, number, trunk_id)
     finally:
+        await prepared.recording.finish()
         await prepared.models.aclose()
 
 
@@ -232,6 +233,7 @@ async def _call(job: Job, opened: CallOpened, prepared: Prepared, number: str, t
         else:
             _log_end(number, ending)
         await job.end(call_id, ending)
+    await prepared.recording.finish()
     await aftermath.sum_up(ending)
 
 

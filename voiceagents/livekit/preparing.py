@@ -24,6 +24,7 @@ from voiceagents.livekit.answer.reception import Reception
 from voiceagents.livekit.conversation import Conversation, Manners
 from voiceagents.livekit.job import Job
 from voiceagents.livekit.line import Line
+from voiceagents.livekit.recording import CallRecording
 from voiceagents.livekit.speech import CallVAD, SessionModels
 
 log = logging.getLogger("voiceagents.outbound")
@@ -39,6 +40,7 @@ class Prepared:
     reception: Reception
     conversation: Conversation
     extraction: dict[str, Any] | None
+    recording: CallRecording
 
 
 async def prepare(job: Job, metadata: JobMetadata, context: RoomContext, opened: CallOpened, number: str) -> Prepared:
@@ -85,7 +87,8 @@ async def prepare(job: Job, metadata: JobMetadata, context: RoomContext, opened:
         ),
         reception=reception,
     )
-    return Prepared(name, instructions, models, reception, conversation, metadata.extraction)
+    recording = job.recording(opened.call_id, wanted=settings.record_calls or voice.record)
+    return Prepared(name, instructions, models, reception, conversation, metadata.extraction, recording)
 
 
 async def get_ready(line: Line, prepared: Prepared) -> None:
@@ -93,7 +96,9 @@ async def get_ready(line: Line, prepared: Prepared) -> None:
     await line.alerting()
     prepared.reception.ring()
     await prepared.conversation.start(listening=False)
+    prepared.recording.attach(prepared.conversation.session)
     await line.active()
+    await prepared.recording.begin()
     prepared.conversation.listen()
 
 

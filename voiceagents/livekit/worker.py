@@ -22,7 +22,7 @@ from livekit.agents import AgentServer, JobContext, JobExecutorType, JobProcess
 
 from voiceagents import logs, storage
 from voiceagents.assistants import sources
-from voiceagents.calls import presence, watcher
+from voiceagents.calls import presence, recordings, watcher
 from voiceagents.calls.history import Gate
 from voiceagents.calls.metadata import JobMetadata, MetadataError, is_outbound_room, parse_job, parse_room
 from voiceagents.calls.recorder import HistoryUnavailable, Recorder
@@ -65,6 +65,7 @@ def _make_context(settings: Settings) -> WorkerContext:
     speech.warm_up()
     recorder = Recorder(storage.database_url(settings), settings.voiceagents_data / "spool")
     recorder.start()
+    recordings.salvage(settings.voiceagents_data)
     return WorkerContext(
         settings=settings,
         access=settings.livekit,
