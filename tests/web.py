@@ -70,8 +70,9 @@ class Site:
 
 
 def web_settings(url: str, **others: Any) -> Settings:
-    """Settings of a web application without LiveKit."""
-    return Settings(**{"_env_file": None, "database_url": url, **others})
+    """Settings of a web application without LiveKit, whatever the environment says."""
+    nothing = dict.fromkeys(("_env_file", "livekit_url", "livekit_api_key", "livekit_api_secret", "sip_trunk_id"))
+    return Settings(**{**nothing, "database_url": url, **others})
 
 
 async def site_on(database: Database) -> Site:
