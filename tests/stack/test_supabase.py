@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -119,7 +120,7 @@ async def test_tables_and_columns_may_have_other_names(project: Project) -> None
     project.execute("CREATE TABLE dids (number text, bot integer REFERENCES bots)")
     rows = project.execute("INSERT INTO bots (instructions) VALUES ('Be brief.') RETURNING id")
     project.execute("INSERT INTO dids (number, bot) VALUES (%s, %s)", DID, rows[0][0])
-    mapping = {
+    mapping: dict[str, Any] = {
         "numbers": {"table": "dids", "assistant": "bot"},
         "assistants": {"table": "bots", "prompt": "instructions"},
     }
