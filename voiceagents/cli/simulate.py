@@ -26,6 +26,9 @@ def simulate(
     report: Annotated[
         Path | None, typer.Option(help="Add the calls to this JSON file, and report on all that are in it.")
     ] = None,
+    within: Annotated[
+        float | None, typer.Option(min=60, help="Seconds after which only the calls that are over count.")
+    ] = None,
     least: Annotated[
         float, typer.Option(min=0, max=1, help="Share of calls that must end as their person asks for.")
     ] = 0.9,
@@ -40,7 +43,7 @@ def simulate(
 
     script = run(_script(campaign)) if campaign is not None else simulation.Script()
     absolute = report.absolute() if report is not None else None
-    options = simulation.Options(count, seed, first, at_once, absolute, Gate(outcomes_right=least))
+    options = simulation.Options(count, seed, first, at_once, absolute, within, Gate(outcomes_right=least))
     with simulation.home() as folder:
         judged = run(simulation.simulate(folder, script, options, typer.echo))
     raise typer.Exit(simulation.INTERRUPTED if judged is None else simulation.finish(judged, options))

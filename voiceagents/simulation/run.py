@@ -7,7 +7,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,9 @@ class Options:
     report: Path | None = None
     """The calls are added to this file, so that a simulation can be done in parts."""
 
+    within: float | None = None
+    """Seconds after which only the calls that are over count."""
+
     gate: Gate = field(default_factory=Gate)
 
 
@@ -92,12 +95,13 @@ async def simulate(folder: Path, script: Script, options: Options, tell: Callabl
     """
     cast = people(options.count, options.seed, options.first)
     servers = Servers(own_environment(folder), keep=False, tell=tell)
+    started = asyncio.get_running_loop().time()
 
     async def play() -> list[Judged]:
         await servers.start()
         tell(f"{len(cast)} people get their phones")
         await servers.lab.carrier.put_phones({person.number: person.phone for person in cast})
-        return await servers.while_alive(_play(servers, script, options, cast, tell))
+        return await servers.while_alive(_play(servers, script, options, cast, tell, started))
 
     try:
         return await until_interrupted(play())
@@ -106,24 +110,40 @@ async def simulate(folder: Path, script: Script, options: Options, tell: Callabl
 
 
 async def _play(
-    servers: Servers, script: Script, options: Options, cast: Sequence[Person], tell: Callable[[str], None]
+    servers: Servers,
+    script: Script,
+    options: Options,
+    cast: Sequence[Person],
+    tell: Callable[[str], None],
+    started: float,
 ) -> list[Judged]:
     campaign_id, contacts = await _start(servers, script, options, cast)
-    limit = 60 + _LONGEST_CALL * (1 + len(cast) / options.at_once)
+    limit = options.within or 60 + _LONGEST_CALL * (1 + len(cast) / options.at_once)
     over: set[UUID] = set()
-    async with asyncio.timeout(limit):
-        while len(over) < len(cast):
-            await asyncio.sleep(_LOOK)  # the engine's process writes the rows: there is no event to wait for
-            async with servers.database.transaction() as session:
-                live = [ContactState.WAITING, ContactState.CALLING]
-                done = await session.scalars(
-                    select(Contact.id).where(Contact.campaign_id == campaign_id, Contact.state.not_in(live))
-                )
-                fresh = set(done) - over
-            if fresh:
-                over |= fresh
-                tell(f"{len(over)} of {len(cast)} calls are over")
-    return [await _judged(servers, person, contact) for person, contact in zip(cast, contacts, strict=True)]
+    with suppress(TimeoutError):
+        async with asyncio.timeout_at(started + limit):
+            await _until_over(servers, campaign_id, cast, over, tell)
+    if len(over) < len(cast):
+        tell(f"time is up: {len(cast) - len(over)} calls are not over, and do not count")
+    pairs = zip(cast, contacts, strict=True)
+    return [await _judged(servers, person, contact) for person, contact in pairs if contact in over]
+
+
+async def _until_over(
+    servers: Servers, campaign_id: UUID, cast: Sequence[Person], over: set[UUID], tell: Callable[[str], None]
+) -> None:
+    """Adds each contact to `over` whose call is over, until all are."""
+    while len(over) < len(cast):
+        await asyncio.sleep(_LOOK)  # the engine's process writes the rows: there is no event to wait for
+        async with servers.database.transaction() as session:
+            live = [ContactState.WAITING, ContactState.CALLING]
+            done = await session.scalars(
+                select(Contact.id).where(Contact.campaign_id == campaign_id, Contact.state.not_in(live))
+            )
+            fresh = set(done) - over
+        if fresh:
+            over |= fresh
+            tell(f"{len(over)} of {len(cast)} calls are over")
 
 
 async def _start(servers: Servers, script: Script, options: Options, cast: Sequence[Person]) -> tuple[UUID, list[UUID]]:
