@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import pytest_asyncio
 
@@ -30,6 +31,8 @@ class Demo:
     ran: Ran
     data: Path
     calls: list[Record]
+    welcome: int
+    """HTTP status of the page behind the link that makes the owner's account."""
 
     def all_of(self, name: str) -> list[Record]:
         """The calls to this person, the newest first."""
@@ -68,18 +71,27 @@ async def demo(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Demo]:
         elsewhere = tmp_path_factory.mktemp("elsewhere")
         # What is configured on the machine must not reach the demo.
         (elsewhere / ".env").write_text("OPENAI_API_KEY=sk-nobody\nLIVEKIT_URL=wss://nowhere.invalid\n")
-        ran = await run("demo", folder=elsewhere, within=240, VOICEAGENTS_DATA=str(data))
+        command = await Command.start("demo", "--go-on", folder=elsewhere, VOICEAGENTS_DATA=str(data))
+        await command.says("A campaign of 60 contacts is running now", within=240)
+        link = (await command.says("/welcome/")).split()[-1]
+        async with httpx.AsyncClient() as browser:
+            welcome = await browser.get(link)
+        command.interrupt()
+        ran = await command.over()
         await nothing_left_of(data)
         postgres = EmbeddedPostgres(data / "postgres")
         database = Database(postgres.start())
         async with database.transaction() as session:
             rows = await history.calls(session, history.Page(limit=100))
+            # Without those of the longer campaign, which is cut short.
+            names = {person.name for person in people.contacts()} | {people.caller().name, None}
             calls = [
                 Record(row, await history.transcript(session, row.id), await history.timeline(session, row.id))
                 for row in rows
+                if row.contact_name in names
             ]
         await database.close()
-        yield Demo(ran, data, calls)
+        yield Demo(ran, data, calls, welcome.status_code)
     finally:
         end_servers(data.parent)
 
@@ -94,6 +106,10 @@ def test_the_demo_succeeds_and_tells_the_whole_story(demo: Demo) -> None:
     for said in ("What was said", "recordings", "voiceagents campaign why +12025550104", "agent.log"):
         assert said in demo.ran.out
     assert "Traceback" not in demo.ran.out + demo.ran.err
+
+
+def test_it_ends_with_the_pages_open_and_a_campaign_running_until_ctrl_c(demo: Demo) -> None:
+    assert demo.welcome == 200
 
 
 def test_every_call_ended_as_its_person_behaves(demo: Demo) -> None:
@@ -162,14 +178,16 @@ def test_the_agents_log_has_the_lines_of_both_directions_and_the_demo_shows_them
 async def test_the_history_stays_for_the_command_line(demo: Demo, tmp_path: Path) -> None:
     env = {"VOICEAGENTS_DATA": str(demo.data)}
     listed = await run("calls", "--json", folder=tmp_path, **env)
-    assert len(json.loads(listed.out)) == 10, listed
+    assert {str(call.row.id) for call in demo.calls} <= {call["id"] for call in json.loads(listed.out)}, listed
     shown = await run("calls", "show", str(demo.of("Ana Torres").row.id)[:8], folder=tmp_path, **env)
     assert "Transcript" in shown.out, shown
 
 
 async def test_the_contacts_were_a_campaign_that_is_over_and_can_say_why(demo: Demo, tmp_path: Path) -> None:
     env = {"VOICEAGENTS_DATA": str(demo.data)}
-    (campaign,) = json.loads((await run("campaign", "list", "--json", folder=tmp_path, **env)).out)
+    listed = json.loads((await run("campaign", "list", "--json", folder=tmp_path, **env)).out)
+    cancelled, campaign = sorted(listed, key=lambda campaign: campaign["state"])
+    assert cancelled["state"] == "cancelled", "the longer one, when the demo ended"
     assert (campaign["state"], campaign["contacts"], campaign["done"]) == ("completed", 8, 8)
     assert "campaign of 8 contacts: 0 waiting, 0 calling, 8 done, 0 skipped" in demo.ran.out
     (story,) = json.loads((await run("campaign", "why", "+12025550104", "--json", folder=tmp_path, **env)).out)

@@ -83,7 +83,7 @@ async def test_latencies_stand_beside_every_turn(call: Over) -> None:
     for turn in call.person:
         assert {"transcription_delay", "end_of_turn_delay"} <= set(turn.latencies), turn.text
     answers = [turn for turn in call.agent if turn.text != "Are you still there?"]  # that comes without the model
-    # The first answer plays from memory, with no model and no voice to wait for, unless the machine was too busy to make it.
+    # The first answer plays from memory, with no model to wait for, unless the machine was too busy to make it in time.
     first, *later = answers
     assert 0 < first.latencies["e2e_latency"] < 30
     for turn in later:

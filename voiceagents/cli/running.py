@@ -16,10 +16,11 @@ from voiceagents.settings import Settings, load
 
 
 def up() -> None:
-    """Start all that is needed, and run until Ctrl-C: database, agent, engine and, with no LIVEKIT_URL, the lab.
+    """Start all that is needed, and run until Ctrl-C: database, agent, engine, web application and, with no
+    LIVEKIT_URL, the lab.
 
-    Ctrl-C lets calls end, for AGENT_DRAIN_SECONDS at most; a second one ends them at once. Exit status 1 when agent or
-    engine ends by itself.
+    Ctrl-C lets calls end, for AGENT_DRAIN_SECONDS at most; a second one ends them at once. Exit status 1 when one of
+    them ends by itself.
     """
     from voiceagents.interrupts import until_interrupted
 
@@ -29,15 +30,15 @@ def up() -> None:
 
 
 def down() -> None:
-    """End what was left running: an engine, an agent, a lab and the embedded database of this data folder."""
+    """End what was left running in this data folder: web application, engine, agent, lab and embedded database."""
     from voiceagents import lab as labs
     from voiceagents import storage
-    from voiceagents.demo.servers import AGENT_FILE, ENGINE_FILE
+    from voiceagents.demo.servers import AGENT_FILE, ENGINE_FILE, WEB_FILE
     from voiceagents.processes import Process
 
     settings = load()
     ended: list[str] = []
-    for name, file in (("the engine", ENGINE_FILE), ("the agent", AGENT_FILE)):
+    for name, file in (("the web application", WEB_FILE), ("the engine", ENGINE_FILE), ("the agent", AGENT_FILE)):
         remembered = settings.voiceagents_data / file
         with suppress(FileNotFoundError):
             process = Process.from_json(json.loads(remembered.read_text()))
@@ -61,13 +62,14 @@ class Stack:
         self._settings = settings
         self._agent: asyncio.subprocess.Process | None = None
         self._engine: asyncio.subprocess.Process | None = None
+        self._web: asyncio.subprocess.Process | None = None
 
     def hurry(self) -> None:
         """The second Ctrl-C: no more waiting for calls."""
         _end(self._agent)
 
     async def run(self) -> int:
-        """Runs until cancelled, or until agent or engine ends by itself."""
+        """Runs until cancelled, or until agent, engine or web application ends by itself."""
         from voiceagents import storage
         from voiceagents.interrupts import completely
 
@@ -80,7 +82,8 @@ class Stack:
             stop_lab = await self._start_lab()
             self._agent = await self._start("voiceagents.livekit.main")
             self._engine = await self._start("voiceagents.engine")
-            await self._until_one_ends({"agent": self._agent, "engine": self._engine})
+            self._web = await self._start("voiceagents.cli", "web")
+            await self._until_one_ends({"agent": self._agent, "engine": self._engine, "web application": self._web})
             return 1
         finally:
             await self._stop()
@@ -123,13 +126,13 @@ class Stack:
         )
         return lab.stop if ours else None
 
-    async def _start(self, module: str) -> asyncio.subprocess.Process:
+    async def _start(self, *module: str) -> asyncio.subprocess.Process:
         if (wrapper := shutil.which("setpriv")) is None:
             raise Problem("setpriv is not installed: apt-get install util-linux")
         _ = self._settings.livekit  # complete, or an error that says what is missing
         # In a session of its own, so that Ctrl-C reaches it through us alone; and never left behind when we are killed.
         return await asyncio.create_subprocess_exec(
-            wrapper, "--pdeathsig", "TERM", "--", sys.executable, "-m", module,
+            wrapper, "--pdeathsig", "TERM", "--", sys.executable, "-m", *module,
             stdin=asyncio.subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
 
@@ -148,9 +151,10 @@ class Stack:
 
     async def _stop(self) -> None:
         """The engine first, so that nobody new is dialled while the agent lets calls end."""
-        if self._engine is not None:
-            _end(self._engine)
-            await self._engine.wait()
+        for server in (self._web, self._engine):
+            if server is not None:
+                _end(server)
+                await server.wait()
         if self._agent is not None and self._agent.returncode is None:
             typer.echo("stopping; Ctrl-C again ends calls at once …", err=True)
             _end(self._agent)

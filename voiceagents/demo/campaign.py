@@ -46,12 +46,14 @@ async def make_way(database: Database) -> None:
                 )
 
 
-async def start(database: Database, trunk_id: str, contacts: Sequence[Contact]) -> tuple[Campaign, list[UUID]]:
+async def start(
+    database: Database, trunk_id: str, contacts: Sequence[Contact], *, title: str = ""
+) -> tuple[Campaign, list[UUID]]:
     """Starts a campaign with these contacts, and answers with it and their ids."""
     now = clock.now()
     terms = Terms.model_validate(
         {
-            "name": f"{_NAME}{now.astimezone():%Y-%m-%d %H:%M:%S}",
+            "name": f"{_NAME}{title}{now.astimezone():%Y-%m-%d %H:%M:%S}",
             "prompt": SCRIPT,
             "trunk_id": trunk_id,
             "window": "daily 00:00-24:00",

@@ -6,7 +6,7 @@ The contacts are a list as anybody has one (`contacts.csv`); how each simulated 
 import csv
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -75,6 +75,25 @@ def _contact(row: dict[str, str]) -> Contact:
     name, number, email = own.pop("name"), own.pop("phone"), own.pop("email")
     known = _phones()["outbound"][number]
     return Contact(name, number, email, own, known["behaviour"], Outcome(known["outcome"]), known.get("dials", 1))
+
+
+def crowd(count: int) -> tuple[list[Contact], dict[str, Any]]:
+    """More people, who behave like those of the contact list, and their phones.
+
+    Args:
+        count: how many; at most a hundred.
+    """
+    models = [contact for contact in contacts() if contact.dials]
+    names = ("Iris", "Jonas", "Kim", "Lena", "Milan", "Nora", "Oscar", "Petra", "Ruth", "Sami", "Tara", "Viktor")
+    people: list[Contact] = []
+    phones: dict[str, Any] = {}
+    for index in range(count):
+        model = models[index % len(models)]
+        number = f"+1303555{100 + index:04}"
+        own = {"name": names[index % len(names)], "number": number, "email": f"person{index}@example.com"}
+        people.append(replace(model, **own))
+        phones[number] = _phones()["outbound"][model.number]["phone"]
+    return people, phones
 
 
 def caller() -> Caller:

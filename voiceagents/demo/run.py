@@ -26,13 +26,16 @@ from voiceagents.demo import campaign, people, report
 from voiceagents.demo.people import Caller, Contact
 from voiceagents.demo.screen import Row, Screen
 from voiceagents.demo.servers import Servers, own_environment
-from voiceagents.interrupts import until_interrupted
+from voiceagents.interrupts import completely, until_interrupted
 from voiceagents.settings import Settings
 
 LONGEST_CALL = 150.0
 """Seconds after which a call of the demo counts as never ended."""
 
 INTERRUPTED = 130
+
+_CROWD = 60
+"""Contacts of the campaign that runs on in the browser: some ten minutes of calls."""
 
 
 @dataclass
@@ -91,6 +94,21 @@ class Demo:
             with suppress(asyncio.CancelledError):
                 await counting
             await self._show_counts(self.campaign.id)
+
+    async def go_on(self) -> None:
+        """Starts a longer campaign to look at in the browser, and stays until somebody ends the demo."""
+        more, phones = people.crowd(_CROWD)
+        await self.servers.lab.carrier.put_phones(phones)
+        await campaign.start(self.servers.database, self.servers.lab.outbound_trunk_id, more, title="of a longer list ")
+        self.screen.tell(f"A campaign of {len(more)} contacts is running now. Look at it in the browser:")
+        for line in self.servers.web_lines:
+            self.screen.tell(line)
+        self.screen.tell("Ctrl-C ends the demo; the history stays.")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            # Whoever starts an engine in this folder later does not mean to call these.
+            await completely(campaign.make_way(self.servers.database))
 
     async def _contact(self, contact: Contact, contact_id: UUID, row: Row) -> Result:
         result = Result(row, contact.number, contact.expected, contact.dials)
@@ -194,18 +212,23 @@ class Demo:
         self.screen.changed(row, f"{row.state} ({call.cause})")
 
 
-def main(folder: Path | None, *, keep: bool) -> int:
+def main(folder: Path | None, *, keep: bool, go_on: bool) -> int:
     """Runs the demo.
+
+    Args:
+        folder: where history, recordings and logs go; None: VOICEAGENTS_DATA, else `.voiceagents`.
+        keep: leaves everything running.
+        go_on: starts a longer campaign afterwards, to be looked at in the browser until Ctrl-C.
 
     Returns the exit status: 0 when every call ended as expected.
     """
     given = os.environ.get("VOICEAGENTS_DATA")
     settings = own_environment((folder or Path(given or ".voiceagents")).expanduser().absolute())
-    status = asyncio.run(until_interrupted(_run(settings, keep=keep)))
+    status = asyncio.run(until_interrupted(_run(settings, keep=keep, go_on=go_on)))
     return INTERRUPTED if status is None else status
 
 
-async def _run(settings: Settings, *, keep: bool) -> int:
+async def _run(settings: Settings, *, keep: bool, go_on: bool) -> int:
     contacts, caller = people.contacts(), people.caller()
     rows = [Row(contact.name, contact.number, contact.behaviour) for contact in contacts]
     rows.append(Row(caller.name, caller.number, caller.behaviour))
@@ -221,6 +244,11 @@ async def _run(settings: Settings, *, keep: bool) -> int:
         assert demo.campaign is not None, "the calls out come first"
         report.show(screen.console, results, servers, demo.campaign.name)
         kept = keep
+        if go_on and not keep:
+            # Ctrl-C is how this ends, and no failure.
+            with suppress(asyncio.CancelledError):
+                await servers.while_alive(demo.go_on())
+            screen.tell("Stopping")
         return 0 if all(result.as_expected for result in results) else 1
     except asyncio.CancelledError:
         screen.tell("Stopping")

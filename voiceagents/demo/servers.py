@@ -1,12 +1,13 @@
 """What must run for the demo, in which order does it start, and how is it all ended?
 
-Database, phone network, agent, campaign engine; in the demo's own folder and with an environment of its own, so that
-nothing configured on this machine is dialled with, written to or paid for.
+Database, phone network, agent, campaign engine, web application; in the demo's own folder and with an environment of
+its own, so that nothing configured on this machine is dialled with, written to or paid for.
 """
 
 import asyncio
 import json
 import os
+import socket
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -23,12 +24,12 @@ from voiceagents.settings import Settings, load
 
 T = TypeVar("T")
 
-AGENT_FILE, ENGINE_FILE = "agent.json", "engine.json"
+AGENT_FILE, ENGINE_FILE, WEB_FILE = "agent.json", "engine.json", "web.json"
 """Remember what was left running, for `voiceagents down`."""
 
 _READY = 90.0
 _STOPS = 20.0
-_FOREIGN = ("LIVEKIT_", "OPENAI_", "SIP_TRUNK_ID", "DATABASE_URL", "VOICEAGENTS_SPEECH_")
+_FOREIGN = ("WEB_", "LIVEKIT_", "OPENAI_", "SIP_TRUNK_ID", "DATABASE_URL", "VOICEAGENTS_SPEECH_")
 
 
 def own_environment(folder: Path) -> Settings:
@@ -47,12 +48,25 @@ def own_environment(folder: Path) -> Settings:
         LOG_PII="true",
         RINGING_TIMEOUT="6",
         AGENT_DRAIN_SECONDS="0",
+        WEB_PORT=str(_port()),
     )
     return load()
 
 
+def _port() -> int:
+    """The web application's usual port, or any free one where somebody else has that."""
+    usual = int(Settings.model_fields["web_port"].default)
+    with socket.socket() as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind(("127.0.0.1", usual))
+        except OSError:
+            return 0
+    return usual
+
+
 class Servers:
-    """Database, lab, agent and engine of one demo; with `keep` they outlive it."""
+    """Database, lab, agent, engine and web application of one demo; with `keep` they outlive it."""
 
     def __init__(self, settings: Settings, *, keep: bool, tell: Callable[[str], None]) -> None:
         self._settings = settings
@@ -62,11 +76,13 @@ class Servers:
         self._postgres_is_ours = False
         self._agent: Process | None = None
         self._engine: Process | None = None
+        self._web: Process | None = None
         self._database: Database | None = None
         self.folder = settings.voiceagents_data
         self.lab = Lab(self.folder / "lab", scenario=scenario(), detached=keep)
         self.agent_log = self.folder / "agent.log"
         self.engine_log = self.folder / "engine.log"
+        self.web_log = self.folder / "web.log"
 
     @property
     def database(self) -> Database:
@@ -92,15 +108,19 @@ class Servers:
         self._tell("Starting the phone network: Redis, livekit-server, SIP gateway, carrier")
         await self.lab.start()
         os.environ.update(self.lab.env())
-        self._tell("Starting the agent with its offline voice, and the campaign engine")
-        self._agent = self._spawn("agent", "voiceagents.livekit.main", self.agent_log)
-        self._engine = self._spawn("engine", "voiceagents.engine", self.engine_log)
+        self._tell("Starting the agent with its offline voice, the campaign engine and the web application")
+        self._agent = self._spawn("agent", ["voiceagents.livekit.main"], self.agent_log)
+        self._engine = self._spawn("engine", ["voiceagents.engine"], self.engine_log)
+        self._web = self._spawn("web application", ["voiceagents.cli", "web"], self.web_log)
         await self._ready(self._agent, "AGENT_READY")
         await self._ready(self._engine, "ENGINE_READY")
+        await self._ready(self._web, "WEB_READY")
+        for line in self.web_lines:
+            self._tell(line)
 
-    def _spawn(self, name: str, module: str, log: Path) -> Process:
+    def _spawn(self, name: str, module: list[str], log: Path) -> Process:
         log.unlink(missing_ok=True)
-        return spawn(name, [sys.executable, "-m", module], {}, log, outlives_starter=self._keep)
+        return spawn(name, [sys.executable, "-m", *module], {}, log, outlives_starter=self._keep)
 
     async def _ready(self, server: Process, line: str) -> None:
         try:
@@ -111,13 +131,20 @@ class Servers:
         except TimeoutError:
             raise LabError(f"The {server.name} was not ready within {_READY:.0f} s.\n{_last_words(server)}") from None
 
+    @property
+    def web_lines(self) -> list[str]:
+        """Where the web application is, and the link that makes the owner's account while there is none."""
+        assert self._web is not None, "not started"
+        lines = [line.strip() for line in self._web.log_tail(20_000).splitlines()]
+        return [f"As its owner: {line}" if line.startswith("http") else line for line in lines if "http://" in line]
+
     def require_life(self) -> None:
-        """Nothing, as long as agent and engine live.
+        """Nothing, as long as agent, engine and web application live.
 
         Raises:
             LabError: with the end of the log of the one that does not.
         """
-        for server in (self._agent, self._engine):
+        for server in (self._agent, self._engine, self._web):
             if server is not None and not server.alive():
                 raise LabError(f"The {server.name} has ended.\n{_last_words(server)}")
 
@@ -138,7 +165,9 @@ class Servers:
 
     async def leave(self) -> None:
         """Lets everything run on, for `voiceagents down` to end."""
-        for server, file in ((self._agent, AGENT_FILE), (self._engine, ENGINE_FILE)):
+        for server, file in (
+            (self._agent, AGENT_FILE), (self._engine, ENGINE_FILE), (self._web, WEB_FILE),
+        ):  # fmt: skip
             if server is not None:
                 (self.folder / file).write_text(json.dumps(server.as_json()))
         await self.database.close()
@@ -146,7 +175,7 @@ class Servers:
 
     async def stop(self) -> None:
         """Ends everything that was started, however far that came."""
-        for server in (self._engine, self._agent):
+        for server in (self._web, self._engine, self._agent):
             if server is not None:
                 await asyncio.to_thread(server.stop, _STOPS)
         if self.lab.processes:

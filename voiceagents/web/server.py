@@ -70,6 +70,10 @@ async def _serve(settings: Settings, say: Callable[[str], None]) -> None:
 class _Server(uvicorn.Server):
     """Ends on a signal with what stands after it, where uvicorn's own would raise the signal again."""
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        log.info("WEB_READY")
+
     @contextmanager
     def capture_signals(self) -> Generator[None]:
         loop = asyncio.get_running_loop()
