@@ -229,7 +229,7 @@ async def test_a_lab_is_started_used_and_ended_by_hand(tmp_path: Path) -> None:
 
 async def test_one_command_starts_all_and_ctrl_c_ends_all(speech: Speech, tmp_path: Path) -> None:
     data = open_folder() / "data"
-    env = {"VOICEAGENTS_DATA": str(data), **speech.environment}
+    env = {"VOICEAGENTS_DATA": str(data), "WEB_PORT": "0", **speech.environment}
     try:
         up = await Command.start("up", folder=tmp_path, **env)
 
