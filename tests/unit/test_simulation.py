@@ -1,6 +1,7 @@
 """Who is simulated, and how the calls with them are judged."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -9,6 +10,7 @@ from voiceagents import phone
 from voiceagents.calls.states import AnsweredBy, Outcome
 from voiceagents.simulation.judging import Figures, Gate, Judged, matrix, percentiles
 from voiceagents.simulation.personas import MOST, people
+from voiceagents.simulation.phrases import caught, read
 from voiceagents.simulation.report import show
 
 pytestmark = pytest.mark.unit
@@ -77,6 +79,14 @@ def test_the_matrix_counts_what_was_taken_for_what() -> None:
     assert counts["voicemail", "person"] == 1
     assert percentiles([3.0, 1.0, 2.0]) == {"p50": 2.0, "p95": 3.0}
     assert percentiles([]) == {}
+
+
+def test_phrases_are_read_in_parts_and_the_missed_ones_named(tmp_path: Path) -> None:
+    file = tmp_path / "phrases.txt"
+    file.write_text("# a remark\n[seen]\nStop calling me.\n\n[held out]\nTake me off your list.\nTulips are red.\n")
+    seen, held_out = caught(read(file))
+    assert (str(seen), str(held_out)) == ("seen: 1 of 1", "held out: 1 of 2")
+    assert held_out.missed == ["Tulips are red."]
 
 
 def test_the_report_shows_the_calls_that_went_wrong_and_closes_the_gate() -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from voiceagents.cli.problems import Problem
 from voiceagents.cli.surroundings import database, run
 from voiceagents.settings import load
 
@@ -29,6 +30,9 @@ def simulate(
     within: Annotated[
         float | None, typer.Option(min=60, help="Seconds after which only the calls that are over count.")
     ] = None,
+    phrases: Annotated[
+        Path | None, typer.Option(help="Ways of opting out, one a line: says how many the rules understand.")
+    ] = None,
     least: Annotated[
         float, typer.Option(min=0, max=1, help="Share of calls that must end as their person asks for.")
     ] = 0.9,
@@ -44,9 +48,22 @@ def simulate(
     script = run(_script(campaign)) if campaign is not None else simulation.Script()
     absolute = report.absolute() if report is not None else None
     options = simulation.Options(count, seed, first, at_once, absolute, within, Gate(outcomes_right=least))
+    phrases = phrases.absolute() if phrases is not None else None
     with simulation.home() as folder:
         judged = run(simulation.simulate(folder, script, options, typer.echo))
+    if phrases is not None:
+        _show_phrases(phrases)
     raise typer.Exit(simulation.INTERRUPTED if judged is None else simulation.finish(judged, options))
+
+
+def _show_phrases(path: Path) -> None:
+    from voiceagents.simulation.phrases import caught, read
+
+    try:
+        parts = read(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise Problem(f"--phrases {path} cannot be read: {error}") from None
+    typer.echo(f"opt-out phrases understood by the rules: {'; '.join(map(str, caught(parts)))}")
 
 
 async def _script(campaign: str) -> "Script":
