@@ -7,7 +7,8 @@ another machine:
 - `dispatch` brings one call to an agent;
 - `settle` draws the conclusions from calls that ended;
 - `reconcile` dispatches calls that were forgotten between two steps;
-- `deliver` sends webhooks to one endpoint.
+- `deliver` sends webhooks to one endpoint;
+- `retain` deletes recordings and words that are older than RETENTION_DAYS.
 
 Nothing polls busily. An alarm in each engine sleeps until the next moment at which something is due, or until
 PostgreSQL notifies that something happened: a call ended, a campaign was started or changed. Jobs of an engine that
@@ -33,7 +34,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from voiceagents import clock
-from voiceagents.calls import history
+from voiceagents.calls import history, retention
 from voiceagents.calls.models import Call
 from voiceagents.calls.states import CallState
 from voiceagents.calls.watcher import Watcher
@@ -62,6 +63,8 @@ _LONGEST_SLEEP = timedelta(minutes=5)
 _TOGETHER = 0.05
 _JOB_LOOK = 0.5
 _CONCURRENCY = 20
+_RETAINS = "7 * * * *"
+"""When it is looked for what is older than it may be (cron): by one engine, however many there are."""
 
 LISTENER = "voiceagents engine, listening"
 """How the connection calls itself over which an engine hears what happens."""
@@ -114,6 +117,9 @@ class Engine:
         self._reconcile = self._task("reconcile", self._run_reconcile)
         self._deliveries = Deliveries(self._database, self._random)
         self._deliver = self._task("deliver", self._run_deliver)
+        retain = self._task("retain", self._run_retain)
+        if settings.retention_days is not None:
+            self.app.periodic(cron=_RETAINS)(retain)
 
     def _task(self, name: str, function: Callable[..., Awaitable[None]]) -> Any:
         return self.app.task(name=name, queue=name)(function)
@@ -337,6 +343,14 @@ class Engine:
             found = await session.scalars(_overdue(clock.now()).order_by(func.random()).limit(100))
         for call_id in found:
             await self._defer(self._dispatch, f"dispatch:{call_id}", call_id=str(call_id))
+
+    async def _run_retain(self, timestamp: int) -> None:
+        days, data, now = self._settings.retention_days, self._settings.voiceagents_data, clock.now()
+        while days is not None and not self._stop.is_set():
+            cleared = await retention.clear_batch(self._database, data, retention.limit(now, days), now)
+            if not cleared:
+                return
+            log.info("RETENTION | calls=%d | what was said in them is deleted", cleared)
 
     async def _take_over(self) -> None:
         """Jobs of an engine that died run again. All of them may."""

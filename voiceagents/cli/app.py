@@ -13,10 +13,12 @@ from voiceagents.cli import (
     call,
     campaign,
     dnc,
+    forget,
     history,
     lab,
     limits,
     numbers,
+    retention,
     running,
     simulate,
     trunks,
@@ -114,6 +116,8 @@ app.command()(call.call)
 app.command()(simulate.simulate)
 app.add_typer(campaign.app, name="campaign")
 app.add_typer(dnc.app, name="dnc")
+app.command()(forget.forget)
+app.add_typer(retention.app, name="retention")
 app.add_typer(limits.app, name="limits")
 app.add_typer(history.app, name="calls")
 app.add_typer(assistants.app, name="assistants")

@@ -1,0 +1,237 @@
+"""Does the recording of a call hold what was said in it? The carrier, which records for itself, is the witness.
+
+One agent holds all calls: one that we place, one that comes in, and one whose agent is killed.
+"""
+
+import asyncio
+import signal
+import stat
+import wave
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import numpy.typing as npt
+import pytest
+import pytest_asyncio
+
+from tests.agent import Agent, Placed, Record, Speech, StartAgent, new_number, until
+from tests.stack.test_inbound_calls import route
+from tests.web import EMAIL, PASSWORD, Browser, web_settings
+from voiceagents.assistants.models import Assistant, Number
+from voiceagents.calls import recordings
+from voiceagents.calls.states import CallState, Speaker
+from voiceagents.web import accounts
+from voiceagents.web.app import create_app
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+
+Signal = npt.NDArray[np.float64]
+
+RATE = 8000
+CONSENT = "This call is recorded."
+LISTENS = {"wait_for": "silence", "silence_ms": 1500, "timeout_ms": 20000}
+HEARS_US = {"wait_for": "speech", "timeout_ms": 20000}
+
+
+def says(line: str) -> dict[str, Any]:
+    return {"say": line, "voice": "hibari"}
+
+
+TALKS = [says("Hello, who is this?"), HEARS_US, LISTENS, says("I am not sure about that."), HEARS_US, LISTENS]
+STAYS = [says("Hello, who is this?"), HEARS_US, LISTENS, {"wait_for": "silence", "silence_ms": 60000}]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What there is of the three calls."""
+
+    agent: Agent
+    placed: Record
+    placed_witness: Path
+    came_in: Record
+    came_in_witness: Path
+    killed: Record
+    killed_unfinished: list[str]
+    """Files that were there of the killed agent's call before another agent started."""
+
+    @property
+    def data(self) -> Path:
+        return self.agent.folder / "data"
+
+    def path(self, record: Record) -> Path:
+        return recordings.folder(self.data) / record.row.details["recording"]["file"]
+
+
+@pytest_asyncio.fixture(scope="module")
+async def recorded(start_agent: StartAgent) -> Recorded:
+    agent = await start_agent(RECORD_CALLS="true")
+    data = agent.folder / "data"
+    first, second, did, caller = new_number(), new_number(), new_number(), new_number()
+    async with agent.database.transaction() as session:
+        session.add(
+            Assistant(
+                id="rec", name="Rec", prompt="You answer.", first_message="Rose Garden Tools, how can I help you?",
+                record=True, consent_line=CONSENT,
+            )
+        )  # fmt: skip
+        await session.flush()
+        session.add(Number(e164=did, assistant_id="rec"))
+    await route(agent, did)
+    hangs_up = {"hangup": True}
+    await agent.lab.carrier.put_phones(
+        {first: {"steps": [*TALKS, hangs_up], "ring_ms": 1000}, second: {"steps": STAYS, "max_ms": 60000}}
+    )
+
+    async def place() -> tuple[Record, Path]:
+        placed = await agent.dial(first, prompt="Hello {name}, this is about our new garden tools.")
+        record = await placed.over()
+        return record, Path((await placed.witness())["recording"])
+
+    async def come_in() -> tuple[Record, Path]:
+        steps = [HEARS_US, LISTENS, says("When do you open tomorrow?"), HEARS_US, LISTENS, hangs_up]
+        call = await agent.lab.carrier.place_call(did, {"steps": steps, "max_ms": 45000}, caller=caller)
+        witness = await agent.lab.carrier.wait_until_over(call, within=90)
+        return await agent.recorded(sip_call_id=call, within=30), Path(witness["recording"])
+
+    (placed, placed_witness), (came_in, came_in_witness) = await asyncio.gather(place(), come_in())
+    await _whole(data, placed)
+    await _whole(data, came_in)
+    killed, unfinished = await _killed(agent, await agent.dial(second, prompt="Hello, this is about garden tools."))
+    await agent.start()
+    return Recorded(agent, placed, placed_witness, came_in, came_in_witness, killed, unfinished)
+
+
+async def _killed(agent: Agent, call: Placed) -> tuple[Record, list[str]]:
+    async def both_have_spoken() -> bool | None:
+        record = await agent.record(call.id)
+        return True if record and record.agent and record.person else None
+
+    await until(both_have_spoken, within=60, what="words of both")
+    # What was said goes to the disk every few seconds.
+    part = recordings.folder(agent.folder / "data") / f"{call.id}{recordings.SUFFIX}.part"
+
+    async def written() -> bool | None:
+        return True if part.exists() and part.stat().st_size > 30_000 else None
+
+    await until(written, within=30, what="some of the recording on the disk")
+    agent.signal(signal.SIGKILL)
+    record = await call.over(within=60)
+    return record, [path.name for path in part.parent.glob(f"{call.id}*")]
+
+
+async def _whole(data: Path, record: Record) -> None:
+    """Returns when the recording has its name: a moment after the call's end."""
+    path = recordings.folder(data) / recordings.file_name(record.row.id)
+
+    async def there() -> bool | None:
+        return True if path.exists() else None
+
+    await until(there, within=20, what=f"the recording {path}")
+
+
+def sides(path: Path) -> tuple[Signal, Signal]:
+    """What the person said and what the assistant said, of one of our recordings."""
+    left: list[Signal] = []
+    with av.open(str(path)) as container:
+        to_us = av.AudioResampler(format="fltp", layout="stereo", rate=RATE)
+        for frame in container.decode(audio=0):
+            left += [np.asarray(part.to_ndarray(), dtype=np.float64) for part in to_us.resample(frame)]
+    both = np.concatenate(left, axis=1)
+    return both[0], both[1]
+
+
+def carriers(path: Path) -> tuple[Signal, Signal]:
+    """What the phone said and what it heard, of one of the carrier's recordings."""
+    with wave.open(str(path)) as file:
+        assert file.getframerate() == RATE
+        both = np.frombuffer(file.readframes(file.getnframes()), dtype=np.int16).reshape(-1, 2).astype(np.float64)
+    return both[:, 1], both[:, 0]
+
+
+def likeness(one: Signal, other: Signal) -> float:
+    """How much two recordings are alike in when and how loud, from 0 to 1, wherever each of them begins."""
+    step = RATE // 50
+    loud = [np.sqrt(np.add.reduceat(s**2, np.arange(0, len(s), step)) / step) for s in (one, other)]
+    a, b = (s - s.mean() for s in loud)
+    matches = np.correlate(a, b, mode="full")
+    return float(matches.max() / (np.linalg.norm(a) * np.linalg.norm(b)))
+
+
+def test_a_call_we_placed_is_recorded_with_both_sides_as_the_phone_had_them(recorded: Recorded) -> None:
+    person, assistant = sides(recorded.path(recorded.placed))
+    said, heard = carriers(recorded.placed_witness)
+    print(recorded.placed, likeness(person, said), likeness(assistant, heard), likeness(person, heard))
+    assert likeness(person, said) > 0.8
+    assert likeness(assistant, heard) > 0.8
+    assert likeness(person, heard) < 0.6, "the sides are not mixed"
+
+
+def test_a_call_that_came_in_is_recorded_from_the_answer_and_the_consent_comes_first(recorded: Recorded) -> None:
+    person, assistant = sides(recorded.path(recorded.came_in))
+    said, heard = carriers(recorded.came_in_witness)
+    print(recorded.came_in, likeness(person, said), likeness(assistant, heard))
+    assert likeness(person, said) > 0.8
+    assert likeness(assistant, heard) > 0.8
+    assert recorded.came_in.agent[0].text == CONSENT
+    assert np.abs(said[:RATE]).max() < 3000, "the caller waits for us"
+
+
+async def test_the_recording_holds_the_words(recorded: Recorded, speech: Speech, tmp_path: Path) -> None:
+    person, assistant = sides(recorded.path(recorded.came_in))
+    words: list[str] = []
+    for side in (person, assistant):
+        with wave.open(str(tmp_path / "side.wav"), "wb") as file:
+            file.setnchannels(2)
+            file.setsampwidth(2)
+            file.setframerate(RATE)
+            file.writeframes((np.repeat(side, 2) * 32767).clip(-32768, 32767).astype(np.int16).tobytes())
+        words.append((await speech.heard(tmp_path / "side.wav")).lower())
+    print(words)
+    assert "open" in words[0]
+    assert "recorded" in words[1]
+    assert "garden" in words[1]
+
+
+def test_a_recording_is_for_its_owner_alone_and_begins_with_the_answer(recorded: Recorded) -> None:
+    for record in (recorded.placed, recorded.came_in):
+        path = recorded.path(record)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+        assert record.row.answered_at is not None
+        person, _ = sides(path)
+        assert len(person) / RATE < record.row.talk_seconds + 12, "the ringing is not in it"
+        assert path.name == f"{record.row.id}.ogg"
+
+
+async def test_what_a_killed_agent_had_recorded_is_kept_by_the_next(recorded: Recorded) -> None:
+    assert recorded.killed.row.state is CallState.ENDED
+    assert recorded.killed_unfinished == [f"{recorded.killed.row.id}.ogg.part"]
+    person, _ = sides(recorded.path(recorded.killed))
+    assert len(person) / RATE > 2
+    assert recorded.killed.said(Speaker.PERSON)
+
+
+async def test_the_page_of_the_call_plays_it_from_any_place_for_who_is_signed_in(recorded: Recorded) -> None:
+    database = recorded.agent.database
+    app = create_app(web_settings(database.url, voiceagents_data=recorded.data), database)
+    token = await accounts.first_owner_link(database)
+    assert token is not None
+    await accounts.accept(database, app.state.passwords, token, email=EMAIL, name="Olga", password=PASSWORD)
+    address = f"/calls/{recorded.placed.row.id}"
+    whole = recorded.path(recorded.placed).read_bytes()
+    async with Browser(app) as browser:
+        stranger = await browser.get(f"{address}/recording")
+        assert stranger.status_code in (303, 401)
+        assert b"OggS" not in stranger.content
+        await browser.sign_in()
+        assert f'src="{address}/recording"' in (await browser.get(address)).text
+        played = await browser.get(f"{address}/recording")
+        assert (played.status_code, played.headers["content-type"]) == (200, "audio/ogg")
+        assert played.content == whole
+        part = await browser.get(f"{address}/recording", headers={"Range": "bytes=1000-1999"})
+        assert part.status_code == 206
+        assert part.headers["content-range"] == f"bytes 1000-1999/{len(whole)}"
+        assert part.content == whole[1000:2000]
