@@ -96,6 +96,8 @@ class Conversation:
         self._tools_running: set[str] = set()
         self._changed = asyncio.Event()
         chosen = turn or {}
+        # Adaptive interruption needs LiveKit Cloud; plain voice activity works everywhere.
+        interruption: Any = {"mode": "vad", "min_duration": 0.5, **chosen.get("interruption", {})}
         self.session: AgentSession[None] = AgentSession(
             stt=models.stt,
             llm=models.llm,
@@ -103,8 +105,7 @@ class Conversation:
             vad=vad,
             turn_handling={
                 "turn_detection": inference.TurnDetector(version="v1-mini"),
-                # Adaptive interruption needs LiveKit Cloud; plain voice activity works everywhere.
-                "interruption": {"mode": "vad", "min_duration": 0.5, **chosen.get("interruption", {})},
+                "interruption": interruption,
                 "endpointing": chosen.get("endpointing", {}),
             },
             max_tool_steps=_TOOL_STEPS,
