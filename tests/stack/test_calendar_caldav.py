@@ -147,11 +147,12 @@ async def test_of_two_claims_that_overlap_the_earlier_start_stays(
 ) -> None:
     """Both write before either looks again: the worst order there is."""
     one, other = [await open_caldav(slot_minutes=30, step_minutes=10) for _ in range(2)]
-    create, written = dav.Collection.create, asyncio.Barrier(2)
+    create, both = dav.Collection.create, asyncio.Barrier(2)
 
     async def together(self: dav.Collection, href: str, text: str) -> None:
+        await both.wait()  # both have looked
         await create(self, href, text)
-        await written.wait()
+        await both.wait()  # both have written
 
     monkeypatch.setattr(dav.Collection, "create", together)
     ends = await asyncio.gather(
@@ -255,6 +256,14 @@ def silence() -> Iterator[str]:
     thread.join(5)
     for connection in held:
         connection.close()
+
+
+async def test_a_server_that_sends_us_elsewhere_has_written_nothing_and_is_a_problem_of_the_settings(
+    open_caldav: OpenCalendar, shelf: Shelf
+) -> None:
+    calendar = await open_caldav(url=f"{shelf.server.url}.well-known/caldav/")
+    with pytest.raises(CalendarProblem, match="has moved"):
+        await calendar.check()
 
 
 async def all_of(calendar: Calendar) -> list[str]:

@@ -172,6 +172,9 @@ async def test_moving_a_booking_frees_its_old_time(open_calendar: OpenCalendar) 
     assert await starts(calendar) == ["09:00", "09:30", "10:30"]
     assert await calendar.bookings_of(phone=ANA.phone) == [moved]
     assert await calendar.reschedule(moved.id, at(10), key="call-2") == moved
+    assert (
+        await calendar.reschedule(made.id, at(10), key="call-2") == moved
+    )  # the answer was lost, and it is asked again
 
 
 async def test_a_booking_stays_where_it_is_when_its_new_time_is_taken(open_calendar: OpenCalendar) -> None:

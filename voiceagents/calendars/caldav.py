@@ -85,13 +85,19 @@ class CalDavCalendar(RuledCalendar):
 
     async def reschedule(self, booking_id: str, start: datetime, *, key: str) -> Booking:
         start = start.astimezone(UTC)
-        before, event = await self._read(booking_id)
+        wish = f"{key} {booking_id}"
+        try:
+            before, event = await self._read(booking_id)
+        except NoSuchBooking:
+            # Moved already, and asked again: the answer was lost.
+            for href in _names(start):
+                if made := await self._made(href, wish):
+                    return made
+            raise
         booking = _ours(event)
         if booking.start == start:
             return booking
-        moved = await self._put_down(
-            replace(booking, start=start, end=start + self.rules.length), f"{key} {booking_id}", but=booking_id
-        )
+        moved = await self._put_down(replace(booking, start=start, end=start + self.rules.length), wish, but=booking_id)
         # The new time stands before the old one is given up: a crash in between leaves one too many, never none.
         await self._collection.delete(before.href)
         return moved
@@ -148,7 +154,7 @@ class CalDavCalendar(RuledCalendar):
             but: a booking of which it takes the place.
         """
         for href in _names(wish.start):
-            if made := await self._made(href, wish, key):
+            if made := await self._made(href, key):
                 return made
             await self._require_offered(wish.start)
             if await self._rivals(wish, href, but):
@@ -156,7 +162,7 @@ class CalDavCalendar(RuledCalendar):
             try:
                 await self._write(wish, key, href, claim=self._starts_may_clash)
             except Conflict:
-                if made := await self._made(href, wish, key):
+                if made := await self._made(href, key):
                     return made
                 if await self._rivals(wish, href, but, with_own=True):
                     raise await self._taken(wish.start) from None
@@ -188,16 +194,16 @@ class CalDavCalendar(RuledCalendar):
             except Conflict:
                 raise await self._taken(wish.start) from None
 
-    async def _made(self, href: str, wish: Booking, key: str) -> Booking | None:
-        """The booking that this wish has made already, settled."""
+    async def _made(self, href: str, key: str) -> Booking | None:
+        """The booking of this name, if this wish has made it; settled now, if it was not."""
         resource = await self._collection.get(href)
-        event = resource and ical.event_in(resource.text, resource.href, self.zone)
-        if not event or event.key != key or event.booking is None:
+        event = ical.event_in(resource.text, resource.href, self.zone) if resource else None
+        if event is None or event.key != key:
             return None
+        booking = _ours(event)
         if event.claim:
-            await self._settle(wish, key, href, None)
-            return replace(wish, id=href)
-        return event.booking
+            await self._settle(booking, key, href, None)
+        return booking
 
     async def _rivals(
         self, wish: Booking, href: str, but: str | None, *, with_own: bool = False
@@ -210,11 +216,17 @@ class CalDavCalendar(RuledCalendar):
         ]
 
     async def _events(self, start: datetime, end: datetime) -> list[tuple[str, ical.Event]]:
-        return [
-            (resource.href, event)
-            for resource in await self._collection.search(start - _AROUND, end + _AROUND)
-            for event in ical.events_between(resource.text, resource.href, start, end, self.zone, self._owner)
-        ]
+        found = await self._collection.search(start - _AROUND, end + _AROUND)
+
+        def read() -> list[tuple[str, ical.Event]]:
+            return [
+                (resource.href, event)
+                for resource in found
+                for event in ical.events_between(resource.text, resource.href, start, end, self.zone, self._owner)
+            ]
+
+        # Years of recurring events take time to work out, and the loop carries calls.
+        return await asyncio.to_thread(read)
 
     async def _write(
         self, booking: Booking, key: str, href: str, *, etag: str | None = None, claim: bool = False

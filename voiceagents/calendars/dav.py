@@ -133,8 +133,14 @@ class Collection:
     async def _run(self, ask: Callable[[DAVClient], T]) -> T:
         return await asyncio.to_thread(self._ask, ask)
 
+    def _connected(self) -> DAVClient:
+        client = DAVClient(self.url, auth=self._auth, timeout=self._timeout)
+        # A PUT that is sent elsewhere may arrive as a GET, and look as if it had written something.
+        client.session.max_redirects = 0
+        return client
+
     def _ask(self, ask: Callable[[DAVClient], T]) -> T:
-        client = self._idle.pop() if self._idle else DAVClient(self.url, auth=self._auth, timeout=self._timeout)
+        client = self._idle.pop() if self._idle else self._connected()
         try:
             answer = ask(client)
         except error.AuthorizationError:
@@ -143,6 +149,9 @@ class Collection:
         except error.NotFoundError:
             client.close()
             raise CalendarProblem(f"There is no calendar at {self.url}; is the address right?") from None
+        except requests.TooManyRedirects:
+            client.close()
+            raise CalendarProblem(f"{self.url} has moved: give the address that it moved to.") from None
         except (requests.RequestException, error.DAVError) as trouble:
             client.close()
             # The text of a trouble may hold the request, and with it a person's name.

@@ -167,6 +167,8 @@ def _booking(one: Any, href: str, start: datetime, end: datetime) -> Booking:
 
     # The owner agrees to a request, or takes an agreement back, in any calendar program: by the standard's own word.
     sure = str(one.get("STATUS", "CONFIRMED")).upper() != "TENTATIVE"
+    if _OURS + "CLAIM" in one:  # tentative until it stands, whatever it will be
+        sure = said("STATUS") == BookingStatus.BOOKED
     return Booking(
         id=href,
         start=start,
