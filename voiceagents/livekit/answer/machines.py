@@ -49,11 +49,6 @@ class Plan:
 
     voicemail_message: str | None = None
     menu_path: str | None = None
-    caller: str = ""
-    """Who calls and why, for a screener, where the opening must not be used."""
-
-    speaks_first: str | None = None
-    """The opening word for word, where the model is not to phrase it."""
 
 
 class Machines:
@@ -194,7 +189,7 @@ class Machines:
     def _who_and_why(self) -> str:
         words = self._opening.text if self._opening is not None else ""
         told = [line for line in re.split(r"(?<=[.!?])\s+", words) if line and not line.endswith("?")]
-        return " ".join(told) or self._plan.caller or "Hello, this is a call for the owner of this phone."
+        return " ".join(told) or "Hello, this is a call for the owner of this phone."
 
     # Menus
 

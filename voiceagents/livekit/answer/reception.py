@@ -41,6 +41,9 @@ _PAUSE_AFTER_HELLO = 0.3
 _UNDECIDED = 5.0
 """Seconds from the answer after which an open question means that it is a person."""
 
+_BEEP_IS_FRESH = 4.0
+"""Seconds for which a beep still counts for a voicemail whose words were read late."""
+
 _DECIDED_AFTER_TURNS = 2
 """Turns of ours after which whoever is on the line has listened: nobody looks for machines any more."""
 
@@ -124,6 +127,7 @@ class Reception:
         """Unix time at which a hello ended that the opening answers."""
         self._answered_at = 0.0
         self._tones = ToneListener()
+        self._beeped_at = 0.0
         self._machines: Machines | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.opened_with: SpeechHandle | None = None
@@ -135,14 +139,10 @@ class Reception:
         """The phone rings: what will be said first is made now."""
         if not self._prepare or self._opening is not None:
             return
-        if self._plan.speaks_first:
-            words = self._plan.speaks_first
-            self._opening = Prepared(self._models, lambda: given_words(words))
-        else:
-            self._opening = Prepared(self._models, lambda: opening_words(self._models.llm, self._instructions))
+        self._opening = Prepared(self._models, lambda: opening_words(self._models.llm, self._instructions))
         if self._greeting_words:
-            words_ = self._greeting_words
-            self._greeting = Prepared(self._models, lambda: given_words(words_))
+            words = self._greeting_words
+            self._greeting = Prepared(self._models, lambda: given_words(words))
 
     def drop(self) -> None:
         """Nobody will hear what is not said by now."""
@@ -220,7 +220,7 @@ class Reception:
                 self._answer_hello()
             elif result.is_machine:
                 self._machine_by_model(_CATEGORIES[result.category.value])
-            elif result.is_human:
+            elif result.is_human and not self.verdicts:
                 self._decide(AnsweredBy.PERSON, "model")
         self._vad.pause_after(None)
 
@@ -249,7 +249,7 @@ class Reception:
 
     def hears(self, frame: rtc.AudioFrame) -> None:
         """Listens for tones, as long as it is open who answered or a machine is on the line."""
-        if not self._answered_at or (self._phase is _Phase.TALKING and self._settled):
+        if not self._answered_at or (self._settled and not self.with_machine):
             return
         samples = np.frombuffer(frame.data, np.int16)[:: frame.num_channels]
         for tone in self._tones.hear(samples, frame.sample_rate):
@@ -260,13 +260,13 @@ class Reception:
         if tone.kind is Kind.FAX:
             if not self.with_machine:
                 self._machine(AnsweredBy.FAX, "tone")
-        elif self.with_machine and self._machines is not None:
+            return
+        self._beeped_at = time.time()
+        if self.with_machine and self._machines is not None:
             self._machines.beeped()
         elif self._heard and not self._settled and not answering.listens(" ".join(self._heard)):
             # A greeting and then a beep: nobody who listens beeps.
             self._machine(AnsweredBy.VOICEMAIL, "tone")
-            if self._machines is not None:
-                self._machines.beeped()
 
     @property
     def _settled(self) -> bool:
@@ -291,9 +291,11 @@ class Reception:
                 self._machine(what, "words")
                 self._note(text, event)
                 return True
+        if not self.verdicts:
+            self._decide(AnsweredBy.PERSON, "words")
         covered = self._phase is _Phase.COVERED and self._segments <= 1
-        if self._phase is not _Phase.TALKING:
-            self._phase = _Phase.TALKING
+        if self._phase is _Phase.COVERED or self._settled:
+            self._phase = _Phase.TALKING  # till then the model may still say what the rules do not see
         if covered and wish_of(text) is None:
             self._note(text, event)
             return True
@@ -320,6 +322,9 @@ class Reception:
         with suppress(RuntimeError):
             self._desk.session.interrupt(force=True)
         self._machines.take(what, self._heard)
+        if what is AnsweredBy.VOICEMAIL and time.time() - self._beeped_at < _BEEP_IS_FRESH:
+            # It beeped while its words were still being read.
+            self._machines.beeped()
 
     def _decide(self, what: AnsweredBy, by: str) -> None:
         verdict = Verdict(what, by, " ".join(self._heard)[-500:], round(time.time() - self._answered_at, 2))

@@ -1,0 +1,185 @@
+"""What the reception makes of what it hears: which words stay with it, when it falls silent, when it gives way.
+
+The session is a stand-in that only remembers; no sound is made. Whole calls are in tests/stack/test_answering.py.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import datetime
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import pytest_asyncio
+from livekit import rtc
+from livekit.agents import stt
+
+from voiceagents.calls.states import AnsweredBy, Outcome
+from voiceagents.livekit.answer.machines import Plan
+from voiceagents.livekit.answer.reception import Reception
+from voiceagents.livekit.control import CallControl
+
+pytestmark = pytest.mark.unit
+
+
+class FakeSession:
+    def __init__(self) -> None:
+        self.interrupted = 0
+        self.said: list[str] = []
+        self.user_state = "listening"
+
+    async def _nothing(self) -> None:
+        return None
+
+    def interrupt(self, *, force: bool = False) -> None:
+        self.interrupted += 1
+
+    def say(self, text: str, **_: Any) -> Any:
+        self.said.append(text)
+        return SimpleNamespace(wait_for_playout=self._nothing)
+
+
+class FakeDesk:
+    """A conversation that only remembers."""
+
+    def __init__(self) -> None:
+        self.session = FakeSession()
+        self.room = SimpleNamespace()
+        self.control = CallControl()
+        self.agent_turns = 0
+        self.kept: list[str] = []
+
+    async def person_said(self, text: str, at: datetime, latencies: dict[str, float]) -> None:
+        self.kept.append(text)
+
+    async def quiet(self, seconds: float, at_most: float) -> None:
+        await asyncio.sleep(0)
+
+
+class Answered:
+    """A reception in the moment after the answer."""
+
+    def __init__(self, plan: Plan) -> None:
+        vad = SimpleNamespace(pause_after=lambda _: None)
+        self.desk = FakeDesk()
+        self.reception = Reception(
+            plan=plan,
+            instructions="",
+            models=cast(Any, SimpleNamespace(llm=None, tts=None)),
+            vad=cast(Any, vad),
+            phone_identity="+12025550100",
+            greeting=None,
+            greeting_delay=2.5,
+            prepare=False,
+        )
+        self.reception.answered(cast(Any, self.desk))
+
+    def hears(self, text: str) -> bool:
+        """Whether the reception keeps these words for itself."""
+        self.reception.keeps(stt.SpeechEvent(stt.SpeechEventType.END_OF_SPEECH))
+        data = stt.SpeechData(language=cast(Any, "en"), text=text)
+        return self.reception.keeps(stt.SpeechEvent(stt.SpeechEventType.FINAL_TRANSCRIPT, alternatives=[data]))
+
+    def sounds(self, hz: float, seconds: float) -> None:
+        at = np.arange(int(seconds * 24000)) / 24000
+        tone = (8000 * np.sin(2 * np.pi * hz * at)).astype(np.int16)
+        for piece in (tone, np.zeros(6000, np.int16)):
+            self.reception.hears(rtc.AudioFrame(piece.tobytes(), 24000, 1, piece.size))
+
+    async def outcome(self) -> Outcome:
+        return (await asyncio.wait_for(asyncio.shield(self.desk.control.ended), 5)).outcome
+
+
+@pytest_asyncio.fixture
+async def answered(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Answered]:
+    async def no_detection(_: Reception) -> None:
+        return None
+
+    monkeypatch.setattr(Reception, "_detect", no_detection)
+    at = Answered(Plan())
+    yield at
+    at.reception.drop()
+
+
+async def test_a_persons_words_go_to_the_conversation(answered: Answered) -> None:
+    assert not answered.hears("Hello, who is this?")
+    assert answered.reception.answered_by is AnsweredBy.PERSON
+    assert answered.desk.session.interrupted == 0
+
+
+async def test_a_voicemails_words_are_kept_and_we_fall_silent(answered: Answered) -> None:
+    assert not answered.hears("Hi, this is Frank.")
+    assert answered.hears("I can't come to the phone, please leave a message after the tone.")
+    assert answered.desk.session.interrupted == 1
+    assert await answered.outcome() is Outcome.VOICEMAIL
+    assert [each["value"] for each in answered.reception.evidence] == ["person", "voicemail"]
+
+
+async def test_a_greeting_and_a_beep_are_a_voicemail_whatever_the_words(answered: Answered) -> None:
+    answered.hears("Hi, this is Frank.")
+    answered.sounds(1000, 0.5)
+    assert answered.reception.answered_by is AnsweredBy.VOICEMAIL
+    assert await answered.outcome() is Outcome.VOICEMAIL
+
+
+async def test_a_beep_does_not_make_a_machine_of_somebody_who_listens(answered: Answered) -> None:
+    answered.hears("Hello, how can I help you?")
+    answered.sounds(1000, 0.5)
+    assert answered.reception.answered_by is AnsweredBy.PERSON
+
+
+async def test_a_fax_is_known_by_its_tone_alone(answered: Answered) -> None:
+    answered.sounds(2100, 1.5)
+    assert await answered.outcome() is Outcome.MACHINE
+    assert answered.reception.answered_by is AnsweredBy.FAX
+
+
+async def test_after_two_turns_of_ours_nobody_looks_for_machines_any_more(answered: Answered) -> None:
+    answered.hears("Hello?")
+    answered.desk.agent_turns = 2
+    assert not answered.hears("Then please leave a message after the tone, as they say.")
+    answered.sounds(1000, 0.5)
+    assert answered.reception.answered_by is AnsweredBy.PERSON
+
+
+async def test_the_person_behind_a_screener_is_given_to_the_conversation(answered: Answered) -> None:
+    assert answered.hears("Please say your name and why you are calling.")
+    assert answered.reception.with_machine
+    assert answered.hears("Thank you. Please stay on the line.")
+    assert not answered.hears("Hello, this is Ana, what is it?")
+    assert not answered.reception.with_machine
+    assert answered.reception.answered_by is AnsweredBy.PERSON
+
+
+async def test_a_screener_that_puts_nobody_through_is_an_outcome(answered: Answered) -> None:
+    answered.hears("Please say your name and why you are calling.")
+    answered.hears("Sorry, this person is not available. Goodbye.")
+    assert await answered.outcome() is Outcome.SCREENED
+
+
+async def test_an_announcement_that_goes_on_as_a_voicemail_is_one(answered: Answered) -> None:
+    assert answered.hears("The person you are calling is not available.")
+    assert answered.hears("Please leave a message after the tone.")
+    assert await answered.outcome() is Outcome.VOICEMAIL
+
+
+async def test_the_message_is_left_once_after_the_beep(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def no_detection(_: Reception) -> None:
+        return None
+
+    monkeypatch.setattr(Reception, "_detect", no_detection)
+    at = Answered(Plan(voicemail_message="Please call us back."))
+
+    async def never_quiet(seconds: float, at_most: float) -> None:
+        await asyncio.sleep(60)
+
+    at.desk.quiet = never_quiet  # type: ignore[method-assign]
+    at.hears("Please leave a message after the tone.")
+    await asyncio.sleep(0)
+    assert at.desk.session.said == []
+    at.sounds(850, 0.4)
+    at.sounds(850, 0.4)
+    assert await at.outcome() is Outcome.VOICEMAIL
+    assert at.desk.session.said == ["Please call us back."]
+    at.reception.drop()
