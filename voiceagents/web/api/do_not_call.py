@@ -90,7 +90,7 @@ async def check_number(_by: Viewer, session: Tx, number: str) -> list[EntryView]
     return [EntryView.model_validate(row) for row in found]
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, responses={200: {"description": "It stands there already", "model": EntryView}})
 async def add_entry(
     request: Request, response: Response, by: Editor, session: Tx, entry: NewEntry, _key: Documented = None
 ) -> EntryView:
