@@ -82,8 +82,9 @@ def _clock(n: int) -> str:
     )
 
 
-_LATER = r"\b(?:any ?time |some ?time )?(?:after|from|not before|no earlier than|later than|starting(?: at| from)?)"
-_EARLIER = r"\b(?:any ?time |some ?time )?(?:before|by|until|till|no later than|not after|earlier than)"
+_LOOSE = r"\b(?:but )?(?:any ?time |some ?time )?"
+_LATER = rf"{_LOOSE}(?:(?<!not )after|from|not before|no earlier than|(?<!no )later than|starting(?: at| from)?)"
+_EARLIER = rf"{_LOOSE}(?:(?<!not )before|by|until|till|no later than|not after|(?<!no )earlier than)"
 _BETWEEN = re.compile(rf"\b(?:between|from) {_clock(1)} ?(?:and|to|until|till|-) ?{_clock(2)}")
 _RANGE = re.compile(rf"\b{_clock(1)} ?(?:-|to|until|till) ?{_clock(2)}")
 _MINUTES_TO = re.compile(r"\b(?:5|10|20|25|quarter|\d+ minutes?) to \d{1,2}(?! ?[ap]m\b)")

@@ -49,6 +49,8 @@ _SPELLINGS = (
     (re.compile(r"'s\b"), ""),
     (re.compile(r"[,;!?\"()]|(?<!\d\.\d)(?<!\d\.\d\d)\.(?=\s|$)"), " "),
     (re.compile(r"@"), " at "),
+    (re.compile(r"\b(\d{1,2}(?::\d\d)?)[ -]?ish\b"), r"at \1"),
+    (re.compile(r"\bat (\d\d)(\d\d)\b"), r"at \1:\2"),
 )
 
 
