@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Subquery, delete, func, select, update
+from sqlalchemy import ColumnElement, Select, Subquery, Text, and_, cast, delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from voiceagents.calls import recordings
 from voiceagents.calls.models import Call, CallEvent, Message, ToolCall, Turn
-from voiceagents.calls.states import CallState
 from voiceagents.db import Database
 
 BATCH = 200
@@ -79,14 +79,19 @@ async def clear(session: AsyncSession, data: Path, calls: Sequence[UUID], now: d
     await session.execute(
         update(Call)
         .where(Call.id.in_(calls))
-        .values(cleared_at=now, summary=None, extracted=None, evidence=None, details=Call.details - _RECORDING)
+        .values(cleared_at=now, summary=None, extracted=None, evidence=None, details=_without_recording())
         .execution_options(synchronize_session=False)
     )
     recordings.delete(data, calls)
 
 
+def _without_recording() -> ColumnElement[dict[str, Any]]:
+    return Call.details.op("-", return_type=Call.details.type)(cast(_RECORDING, Text))
+
+
 def _old(before: datetime) -> ColumnElement[bool]:
-    return (Call.state == CallState.ENDED) & Call.cleared_at.is_(None) & (Call.ended_at < before)
+    # In these words it is the condition of an index.
+    return and_(text("calls.state = 'ended'"), Call.cleared_at.is_(None), Call.ended_at < before)
 
 
 def _ids(old: Subquery) -> Select[tuple[UUID]]:
