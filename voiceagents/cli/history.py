@@ -129,6 +129,12 @@ def other_end(call: "Call") -> str | None:
     return call.to_number if call.direction is Direction.OUTBOUND else call.from_number
 
 
+def decided_by(call: "Call") -> str:
+    """The words that the outcome rests on."""
+    told = [each for each in call.evidence or [] if each.get("decided") == "outcome"]
+    return f'"{told[-1]["text"]}"' if told else ""
+
+
 def outcome_of(call: "Call") -> str:
     """Outcome or, of a call under way, its state, with its colour."""
     if call.outcome is None:
@@ -240,6 +246,10 @@ class Story:
         return [
             ("id", str(call.id)),
             ("cause", call.cause or ""),
+            ("answered by", call.answered_by.value if call.answered_by else ""),
+            ("decided by", decided_by(call)),
+            ("summary", call.summary or ""),
+            ("fields", json.dumps(call.extracted, ensure_ascii=False) if call.extracted else ""),
             ("ended by", call.ended_by.value if call.ended_by else ""),
             ("SIP status", sip),
             ("talk", f"{call.talk_seconds:.1f} s" if call.answered_at and call.ended_at else ""),
