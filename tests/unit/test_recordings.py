@@ -1,20 +1,33 @@
 """How do recordings get into their folder whole, and out of it? And who is recorded at all?"""
 
+import asyncio
 import os
 import stat
 import subprocess
 import sys
+import time
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
+import av
+import numpy as np
 import pytest
+from livekit import rtc
+from livekit.agents import Agent, AgentSession
+from livekit.agents.voice import io
 
 from voiceagents.calls import recordings
-from voiceagents.calls.records import FACT, CallRecorded, Fact
+from voiceagents.calls.models import Call
+from voiceagents.calls.records import FACT, CallRecorded, Fact, Happened
 from voiceagents.livekit.recording import CallRecording
 from voiceagents.settings import Settings, SettingsError, load
+from voiceagents.web.pages.recordings import recording_of
 
 pytestmark = pytest.mark.unit
+
+NO_SESSION: Any = None
 
 
 def made(data: Path, call_id: UUID, sound: bytes = b"OggS") -> recordings.Unfinished:
@@ -123,3 +136,138 @@ def test_by_default_nothing_is_recorded_and_everything_kept() -> None:
     fields = Settings.model_fields
     assert fields["record_calls"].default is False
     assert fields["retention_days"].default is None
+
+
+# --- what a browser gets ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        {}, {"recording": None}, {"recording": "a.ogg"}, {"recording": {}}, {"recording": {"file": ""}},
+        {"recording": {"file": "gone.ogg"}}, {"recording": {"file": "../secret"}}, {"recording": {"file": "{secret}"}},
+        {"recording": {"file": "link.ogg"}}, {"recording": {"file": "."}},
+    ],
+    ids=str,
+)  # fmt: skip
+async def test_nothing_outside_the_folder_is_played(kept: dict[str, Any], tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("key")
+    recordings.folder(tmp_path).mkdir()
+    (recordings.folder(tmp_path) / "link.ogg").symlink_to(secret)
+    if isinstance(found := kept.get("recording"), dict) and found.get("file") == "{secret}":
+        kept = {"recording": {"file": str(secret)}}
+    settings = Settings(_env_file=None, voiceagents_data=tmp_path)  # pyright: ignore[reportCallIssue]
+    assert await recording_of(NO_SESSION, settings, Call(details=kept)) is None
+
+
+async def test_a_recording_is_found_where_the_agent_puts_it(tmp_path: Path) -> None:
+    call_id = uuid4()
+    made(tmp_path, call_id).keep()
+    details = {"recording": {"file": recordings.file_name(call_id), "started_at": "2026-11-25T17:00:00+00:00"}}
+    settings = Settings(_env_file=None, voiceagents_data=tmp_path)  # pyright: ignore[reportCallIssue]
+    found = await recording_of(NO_SESSION, settings, Call(details=details))
+    assert found is not None
+    assert found.path == recordings.folder(tmp_path) / recordings.file_name(call_id)
+    assert found.started_at is not None
+
+
+# --- a session that is recorded ---------------------------------------------------------------------------------------
+
+RATE = 24000
+PERSON, ASSISTANT = 500, 1500
+
+
+def tone(hertz: float, seconds: float) -> rtc.AudioFrame:
+    samples = np.sin(2 * np.pi * hertz * np.arange(int(RATE * seconds)) / RATE) * 8000
+    return rtc.AudioFrame(samples.astype(np.int16).tobytes(), RATE, 1, len(samples))
+
+
+class Microphone(io.AudioInput):
+    """Hums at one pitch, 50 frames a second."""
+
+    def __init__(self) -> None:
+        super().__init__(label="microphone")
+
+    async def __anext__(self) -> rtc.AudioFrame:
+        await asyncio.sleep(0.02)
+        return tone(PERSON, 0.02)
+
+
+class Earpiece(io.AudioOutput):
+    """Plays what it is given in its time."""
+
+    def __init__(self) -> None:
+        super().__init__(label="earpiece", capabilities=io.AudioOutputCapabilities(pause=False))
+        self._seconds = 0.0
+        self._playing: asyncio.Task[None] | None = None
+
+    async def capture_frame(self, frame: rtc.AudioFrame) -> None:
+        await super().capture_frame(frame)
+        if not self._seconds:
+            self.on_playback_started(created_at=time.time())
+        self._seconds += frame.duration
+
+    def flush(self) -> None:
+        super().flush()
+        seconds, self._seconds = self._seconds, 0.0
+        if seconds:
+            self._playing = asyncio.create_task(self._play(seconds))
+
+    async def _play(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        self.on_playback_finished(playback_position=seconds, interrupted=False)
+
+    def clear_buffer(self) -> None:
+        pass
+
+
+def pitches(path: Path) -> list[float]:
+    """The loudest pitch of each channel, in hertz."""
+    with av.open(str(path)) as container:
+        frames = [np.asarray(frame.to_ndarray(), dtype=np.float64) for frame in container.decode(audio=0)]
+        rate = container.streams.audio[0].rate
+    both = np.concatenate(frames, axis=1)
+    return [float(np.argmax(np.abs(np.fft.rfft(side))) * rate / len(side)) for side in both]
+
+
+async def test_a_running_session_is_recorded_from_the_answer_on_each_side_for_itself(tmp_path: Path) -> None:
+    facts: list[Fact] = []
+    call_id = uuid4()
+    session: AgentSession[None] = AgentSession()
+    session.input.audio, session.output.audio = Microphone(), Earpiece()
+    await session.start(Agent(instructions=""), record=False)  # pyright: ignore[reportUnknownMemberType]
+    recording = CallRecording(call_id, tmp_path, facts.append)
+    recording.attach(session)
+    assert not recordings.folder(tmp_path).exists(), "nobody has answered yet"
+    await recording.begin()
+
+    async def words() -> AsyncIterator[rtc.AudioFrame]:
+        for _ in range(20):
+            yield tone(ASSISTANT, 0.05)
+
+    await session.say("Hm", audio=words()).wait_for_playout()
+    await session.aclose()
+    await recording.finish()
+    await recording.finish()
+    (fact,) = facts
+    assert isinstance(fact, CallRecorded)
+    assert names(tmp_path) == [fact.file] == [f"{call_id}.ogg"]
+    left, right = pitches(recordings.folder(tmp_path) / fact.file)
+    assert left == pytest.approx(PERSON, abs=10)
+    assert right == pytest.approx(ASSISTANT, abs=10)
+
+
+async def test_a_folder_that_cannot_be_written_costs_the_recording_and_not_the_call(tmp_path: Path) -> None:
+    (tmp_path / "recordings").write_text("a file is in the way")
+    facts: list[Fact] = []
+    session: AgentSession[None] = AgentSession()
+    session.input.audio, session.output.audio = Microphone(), Earpiece()
+    recording = CallRecording(uuid4(), tmp_path, facts.append)
+    recording.attach(session)
+    await recording.begin()
+    await recording.finish()
+    (fact,) = facts
+    assert isinstance(fact, Happened)
+    assert fact.kind == "recording_failed"
+    assert "cannot be written" in fact.detail["cause"]
