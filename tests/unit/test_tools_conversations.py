@@ -6,8 +6,10 @@ Each asserts the state that is left (bookings, messages, tool records), not the 
 
 import asyncio
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+from livekit import rtc
 
 from tests.tool_desk import CALLER, HOUR, NOW, Desk, PaperCalendar, assistant, local
 from voiceagents.assistants.draft import TransferTarget
@@ -340,6 +342,32 @@ async def test_the_model_ends_the_call_when_the_caller_is_done() -> None:
     async with Desk(assistant(tools={"end_call": {}})) as desk:
         await talk(desk, "That's all, thank you. Goodbye.")
     assert [(use.tool, use.status) for use in desk.used] == [("end_call", ToolStatus.DONE)]
+
+
+# --- the keypad -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("keys", "status", "kept"),
+    [("4711", ToolStatus.DONE, "***"), ("47", ToolStatus.ERROR, "Digits input not fully received")],
+)
+async def test_digits_typed_on_the_keypad_reach_the_model_and_stay_out_of_the_record(
+    keys: str, status: ToolStatus, kept: str
+) -> None:
+    async with Desk(assistant(tools={"collect_digits": {"timeout": 1, "secret": True}})) as desk:
+        answered = asyncio.Event()
+        desk.session.on("tool_execution_updated", lambda event: answered.set() if desk.used[-1].ended_at else None)
+        await desk.say("I want to type in my four digit code.")
+        assert desk.session.history.messages()[-1].text_content == "Please type it on the keypad of your phone."
+        for key in keys:
+            caller: Any = None
+            desk.room.emit("sip_dtmf_received", rtc.SipDTMF(code=int(key), digit=key, participant=caller))
+        async with asyncio.timeout(20):
+            await answered.wait()
+    (use,) = desk.used
+    assert use.arguments["count"] == 4
+    assert use.status is status
+    assert (use.result or "").startswith(kept)
 
 
 # --- prompt injection -------------------------------------------------------------------------------------------------

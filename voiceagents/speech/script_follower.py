@@ -37,6 +37,8 @@ def reply(messages: Sequence[Any], tools: Sequence[Any] = ()) -> Reply:
         return Reply("", (label,))
     if (said := _told_what_to_say(conversation)) is not None:
         return Reply(said)
+    if tool_rules.waits(conversation):
+        return Reply(opening_line(conversation.prompt))
     if (report := tool_rules.report(conversation)) is not None:
         return Reply(report)
     if (script := campaign_script(conversation.prompt)) is not None:

@@ -169,6 +169,14 @@ _ORDER = re.compile(r"\b(?:say|tell|wish)\b.*\b(?:good ?bye|farewell)\b", re.IGN
 _SPOKEN_KEYS = ("message", "text", "summary", "result", "answer", "detail", "error")
 _TIMED_KEYS = ("start", "start_time", "time", "datetime", "date", "slot", "label", "title", "name")
 _READ_AT_MOST = 4
+_UNDER_WAY = "The tool call is still in progress."
+"""livekit-agents' stand-in for an answer that has not come."""
+
+
+def waits(conversation: Conversation) -> bool:
+    """Whether a tool has begun and not answered yet: a step of its own then asks the caller for something."""
+    last = conversation.lines[-1] if conversation.lines else None
+    return last is not None and last.role == "tool" and last.text == _UNDER_WAY
 
 
 def report(conversation: Conversation) -> str | None:
