@@ -77,6 +77,10 @@ class Settings(BaseSettings):
 
     # What is kept
     record_calls: bool = Field(default=False, description="Record every call that we place.")
+    livekit_egress: bool = Field(default=False, description="LiveKit Egress records, not the agent.")
+    livekit_egress_folder: str = Field(
+        default="/recordings", pattern=r"^/\S+$", description="Our folder of recordings as Egress sees it."
+    )
     retention_days: int | None = Field(
         default=None, ge=1, le=36500, description="Days after which recordings and words are deleted; unset: never."
     )

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -14,13 +15,15 @@ from uuid import UUID, uuid4
 import av
 import numpy as np
 import pytest
-from livekit import rtc
+from livekit import api, rtc
 from livekit.agents import Agent, AgentSession
 from livekit.agents.voice import io
 
+from tests.agent import until
 from voiceagents.calls import recordings
 from voiceagents.calls.models import Call
 from voiceagents.calls.records import FACT, CallRecorded, Fact, Happened
+from voiceagents.livekit.egress import EgressRecording
 from voiceagents.livekit.recording import CallRecording
 from voiceagents.settings import Settings, SettingsError, load
 from voiceagents.web.pages.recordings import recording_of
@@ -271,3 +274,73 @@ async def test_a_folder_that_cannot_be_written_costs_the_recording_and_not_the_c
     assert isinstance(fact, Happened)
     assert fact.kind == "recording_failed"
     assert "cannot be written" in fact.detail["cause"]
+
+
+# --- LiveKit Egress ---------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class FakeEgress:
+    """LiveKit's API, as far as it starts an egress; refuses with an error."""
+
+    error: Exception | None = None
+    asked: list[api.RoomCompositeEgressRequest] = field(default_factory=list[api.RoomCompositeEgressRequest])
+
+    @property
+    def egress(self) -> "FakeEgress":
+        return self
+
+    async def start_room_composite_egress(self, start: api.RoomCompositeEgressRequest) -> api.EgressInfo:
+        self.asked.append(start)
+        if self.error is not None:
+            raise self.error
+        return api.EgressInfo(egress_id="EG_1")
+
+
+def by_egress(
+    livekit: FakeEgress, data: Path, facts: list[Fact], call_id: UUID
+) -> tuple[EgressRecording, AgentSession[None]]:
+    session: AgentSession[None] = AgentSession()
+    session.input.audio, session.output.audio = Microphone(), Earpiece()
+    own = CallRecording(call_id, data, facts.append)
+    recording = EgressRecording(call_id, livekit, "call-x", "/recordings/", facts.append, own)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    recording.attach(session)
+    return recording, session
+
+
+async def happens(facts: list[Fact]) -> Fact:
+    async def first() -> Fact | None:
+        return facts[0] if facts else None
+
+    return await until(first, within=10, what="a fact")
+
+
+async def test_egress_is_asked_for_sound_alone_in_the_file_that_pages_play(tmp_path: Path) -> None:
+    livekit, facts, call_id = FakeEgress(), list[Fact](), uuid4()
+    recording, _ = by_egress(livekit, tmp_path, facts, call_id)
+    await recording.begin()
+    fact = await happens(facts)
+    await recording.finish()
+    assert isinstance(fact, CallRecorded)
+    assert fact.file == f"{call_id}.ogg"
+    (asked,) = livekit.asked
+    assert (asked.room_name, asked.audio_only, asked.audio_mixing) == (
+        "call-x",
+        True,
+        api.AudioMixing.DUAL_CHANNEL_AGENT,
+    )
+    (file,) = asked.file_outputs
+    assert (file.file_type, file.filepath) == (api.EncodedFileType.OGG, f"/recordings/{call_id}.ogg")
+    assert not recordings.folder(tmp_path).exists(), "the agent does not record beside it"
+
+
+async def test_the_agent_records_where_egress_refuses(tmp_path: Path) -> None:
+    livekit, facts, call_id = FakeEgress(TimeoutError()), list[Fact](), uuid4()
+    recording, session = by_egress(livekit, tmp_path, facts, call_id)
+    await session.start(Agent(instructions=""), record=False)  # pyright: ignore[reportUnknownMemberType]
+    await recording.begin()
+    assert isinstance(await happens(facts), CallRecorded)
+    await asyncio.sleep(0.5)  # some sound
+    await session.aclose()
+    await recording.finish()
+    assert names(tmp_path) == [f"{call_id}.ogg"]

@@ -23,6 +23,7 @@ from voiceagents.calendars.base import Calendar
 from voiceagents.calls.metadata import RoomContext
 from voiceagents.calls.states import EndedBy, Outcome
 from voiceagents.livekit.conversation import Conversation, Manners
+from voiceagents.livekit.egress import EgressRecording
 from voiceagents.livekit.endings import is_farewell
 from voiceagents.livekit.job import Job
 from voiceagents.livekit.recording import CallRecording
@@ -89,7 +90,7 @@ class FullAgent:
     """Seconds after which the call ends."""
     farewell: str
     sound: BackgroundAudioPlayer | None
-    recording: CallRecording
+    recording: CallRecording | EgressRecording
 
     async def start(self) -> None:
         """Publishes the voice and what is heard behind it, and starts to listen."""

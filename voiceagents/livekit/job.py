@@ -27,6 +27,7 @@ from voiceagents.calls.rooms import is_gone
 from voiceagents.calls.states import EndedBy, Outcome
 from voiceagents.livekit import sip
 from voiceagents.livekit.control import CallControl
+from voiceagents.livekit.egress import EgressRecording
 from voiceagents.livekit.recording import CallRecording
 from voiceagents.livekit.speech import SpeechEndpoint
 from voiceagents.settings import LiveKitAccess, Settings
@@ -106,10 +107,14 @@ class Job:
         exists."""
         return uuid5(_CALL_IDS, f"{self.ctx.job.room.sid or self.room_name}")
 
-    def recording(self, call_id: UUID, *, wanted: bool) -> CallRecording:
+    def recording(self, call_id: UUID, *, wanted: bool) -> CallRecording | EgressRecording:
         """The recording of the call, which is none when it is not wanted."""
-        data = self.worker.settings.voiceagents_data if wanted else None
-        return CallRecording(call_id, data, self.worker.recorder.write)
+        settings, write = self.worker.settings, self.worker.recorder.write
+        own = CallRecording(call_id, settings.voiceagents_data if wanted else None, write)
+        if not wanted or not settings.livekit_egress:
+            return own
+        folder = settings.livekit_egress_folder
+        return EgressRecording(call_id, self.livekit, self.room_name, folder, write, otherwise=own)
 
     async def end(self, call_id: UUID, ending: Ending) -> None:
         """Hangs up and writes down how the call ended.

@@ -22,6 +22,7 @@ from voiceagents.livekit.answer.ears import HearingAgent
 from voiceagents.livekit.answer.machines import Plan
 from voiceagents.livekit.answer.reception import Reception
 from voiceagents.livekit.conversation import Conversation, Manners
+from voiceagents.livekit.egress import EgressRecording
 from voiceagents.livekit.job import Job
 from voiceagents.livekit.line import Line
 from voiceagents.livekit.recording import CallRecording
@@ -40,7 +41,7 @@ class Prepared:
     reception: Reception
     conversation: Conversation
     extraction: dict[str, Any] | None
-    recording: CallRecording
+    recording: CallRecording | EgressRecording
 
 
 async def prepare(job: Job, metadata: JobMetadata, context: RoomContext, opened: CallOpened, number: str) -> Prepared:
