@@ -6,6 +6,8 @@ document.addEventListener("DOMContentLoaded", () => {
     event.stopImmediatePropagation();
     event.submitter?.setAttribute("aria-busy", "true");
   }, true);
+  // A file that was chosen before the page was ready, or that the browser kept on the way back, is read, too.
+  if (form.elements.file.files.length || form.elements.pasted.value.trim()) htmx.trigger(form, "preview");
   // Columns that come with the preview ask for another one when they are changed.
   document.body.addEventListener("change", (event) => {
     if (event.target.matches("#import-preview select")) htmx.trigger(form, "preview");
