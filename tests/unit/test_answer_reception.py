@@ -158,6 +158,13 @@ async def test_a_screener_that_puts_nobody_through_is_an_outcome(answered: Answe
     assert await answered.outcome() is Outcome.SCREENED
 
 
+async def test_what_is_heard_after_the_end_makes_no_person_of_a_menu(answered: Answered) -> None:
+    answered.hears("For sales, press one. For service, press two.")
+    assert await answered.outcome() is Outcome.MACHINE
+    assert answered.hears("Hello?")
+    assert answered.reception.answered_by is AnsweredBy.MENU
+
+
 async def test_an_announcement_that_goes_on_as_a_voicemail_is_one(answered: Answered) -> None:
     assert answered.hears("The person you are calling is not available.")
     assert answered.hears("Please leave a message after the tone.")

@@ -304,7 +304,8 @@ class Reception:
     def _from_machine(self, text: str, event: stt.SpeechEvent) -> bool:
         assert self._machines is not None
         self._heard.append(text)
-        if self._machines.hears(text):
+        # What is still heard after the end changes nothing any more.
+        if self._desk.control.ended.done() or self._machines.hears(text):
             self._note(text, event)
             return True
         # A person has come to the phone.
