@@ -209,6 +209,7 @@ async def known(database: Database, data: Path, number: str, name: str) -> dict[
     """A person of whom everything is held that can be."""
     campaign = Campaign(name="Spring", prompt="Hello {name}.")
     contact = Contact(phone=number, name=name)
+    tomorrow = datetime.now(UTC) + DAY
     async with database.transaction() as session:
         session.add(campaign)
         await session.flush()
@@ -228,7 +229,7 @@ async def known(database: Database, data: Path, number: str, name: str) -> dict[
         session.add_all(
             [
                 Booking(
-                    calendar=calendar.number, starts_at=NOW + DAY, ends_at=NOW + DAY + timedelta(hours=1),
+                    calendar=calendar.number, starts_at=tomorrow, ends_at=tomorrow + timedelta(hours=1),
                     status=BookingStatus.BOOKED, name=name, phone=number, wish="w",
                 ),
                 Message(
