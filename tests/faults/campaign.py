@@ -297,10 +297,14 @@ async def prepare(on: Stage, random: Random, contacts: int, expires_in: float | 
         for campaign, area, count in ((main, "202", contacts), (shut, "808", 15), (closing, "212", contacts // 2)):
             session.add_all(Contact(campaign_id=campaign.id, phone=number) for number in people(area, count))
     await on.lab.carrier.put_phones(phones)
-    async with on.database.transaction() as session:
-        for campaign in (main, shut, closing):
-            with suppress(lifecycle.CampaignProblem):
-                await lifecycle.start(session, campaign.id, datetime.now(ZoneInfo("UTC")))
+
+    async def click(campaign_id: UUID) -> None:
+        with suppress(lifecycle.CampaignProblem):
+            async with on.database.transaction() as session:
+                await lifecycle.start(session, campaign_id, datetime.now(ZoneInfo("UTC")))
+
+    # Everybody clicks twice.
+    await asyncio.gather(*(click(campaign.id) for campaign in (main, shut, closing) for _ in range(2)))
     return Cast(main.id, shut.id, closing.id, closes)
 
 
