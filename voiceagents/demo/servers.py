@@ -68,8 +68,9 @@ def _port() -> int:
 class Servers:
     """Database, lab, agent, engine and web application of one demo; with `keep` they outlive it."""
 
-    def __init__(self, settings: Settings, *, keep: bool, tell: Callable[[str], None]) -> None:
+    def __init__(self, settings: Settings, *, keep: bool, tell: Callable[[str], None], pages: bool = True) -> None:
         self._settings = settings
+        self._pages = pages
         self._keep = keep
         self._tell = tell
         self._postgres = storage.embedded(settings)
@@ -108,15 +109,18 @@ class Servers:
         self._tell("Starting the phone network: Redis, livekit-server, SIP gateway, carrier")
         await self.lab.start()
         os.environ.update(self.lab.env())
-        self._tell("Starting the agent with its offline voice, the campaign engine and the web application")
+        pages = " and the web application" if self._pages else ""
+        self._tell(f"Starting the agent with its offline voice, the campaign engine{pages}")
         self._agent = self._spawn("agent", ["voiceagents.livekit.main"], self.agent_log)
         self._engine = self._spawn("engine", ["voiceagents.engine"], self.engine_log)
-        self._web = self._spawn("web application", ["voiceagents.cli", "web"], self.web_log)
+        if self._pages:
+            self._web = self._spawn("web application", ["voiceagents.cli", "web"], self.web_log)
         await self._ready(self._agent, "AGENT_READY")
         await self._ready(self._engine, "ENGINE_READY")
-        await self._ready(self._web, "WEB_READY")
-        for line in self.web_lines:
-            self._tell(line)
+        if self._web is not None:
+            await self._ready(self._web, "WEB_READY")
+            for line in self.web_lines:
+                self._tell(line)
 
     def _spawn(self, name: str, module: list[str], log: Path) -> Process:
         log.unlink(missing_ok=True)

@@ -94,7 +94,7 @@ async def simulate(folder: Path, script: Script, options: Options, tell: Callabl
         LabError, DatabaseProblem, SettingsError: what is missing, with the mend.
     """
     cast = people(options.count, options.seed, options.first)
-    servers = Servers(own_environment(folder), keep=False, tell=tell)
+    servers = Servers(own_environment(folder), keep=False, tell=tell, pages=False)
     started = asyncio.get_running_loop().time()
 
     async def play() -> list[Judged]:

@@ -35,7 +35,7 @@ log = logging.getLogger("voiceagents.conversation")
 _LONGEST_HELLO = 2.5
 """Seconds. Who talks longer than that before we spoke may be a recording: the words are waited for."""
 
-_PAUSE_AFTER_HELLO = 0.3
+_PAUSE_AFTER_HELLO = 0.25
 """Seconds of quiet that end the first words; later turns are given more."""
 
 _UNDECIDED = 5.0
