@@ -8,9 +8,8 @@ import pytest_asyncio
 
 from tests.agent import Agent, Speech, StartAgent, new_number
 from tests.stack.test_conversations import Left, hire, ring
-from tests.stack.test_inbound_calls import HANGS_UP, HEARS_US, LISTENS, route, says
+from tests.stack.test_inbound_calls import HANGS_UP, HEARS_US, LISTENS, says
 from tests.stories import Stories, Told
-from voiceagents.calls import history
 from voiceagents.calls.states import EndedBy, MessageKind, Outcome, ToolStatus
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(280)]
@@ -33,8 +32,9 @@ async def not_transferred(agent: Agent, _: StartAgent) -> Left:
         tools={"transfer": {}, "take_message": {}},
         transfer_targets=[{"name": "Front desk", "number": new_number()}],
     )
-    await route(agent, did)
-    steps = [
+    return await ring(
+        agent,
+        did,
         LISTENS,
         says("Please transfer me to the front desk."),
         LISTENS,
@@ -45,14 +45,8 @@ async def not_transferred(agent: Agent, _: StartAgent) -> Left:
         says("My name is Ana."),
         LISTENS,
         HANGS_UP,
-    ]
-    placed = await agent.lab.carrier.place_call(did, {"steps": steps, "transfer": 486}, caller=new_number())
-    witness = await agent.lab.carrier.wait_until_over(placed, within=120)
-    record = await agent.recorded(sip_call_id=placed, within=30)
-    async with agent.database.transaction() as session:
-        tools = await history.tool_calls(session, record.row.id)
-        messages = await history.messages(session, record.row.id)
-    return Left(record.row, record.turns, record.timeline, tools, messages, witness)
+        transfer=486,
+    )
 
 
 async def test_a_transfer_that_fails_keeps_the_caller_who_is_told_and_leaves_a_message(calls: Told) -> None:
