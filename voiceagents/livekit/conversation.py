@@ -42,7 +42,7 @@ from voiceagents.livekit.endings import Wish, is_farewell, wish_of
 from voiceagents.livekit.manners import Manners
 from voiceagents.livekit.speech import SessionModels
 from voiceagents.livekit.transcript import Transcript
-from voiceagents.livekit.troubles import TAIL, apologize, first_line, trouble_of
+from voiceagents.livekit.troubles import TAIL, apologize, end_if_voiceless, first_line, say_last, trouble_of
 from voiceagents.livekit.wishes import Wishes
 
 __all__ = ["CallControl", "Conversation", "Manners"]
@@ -138,6 +138,7 @@ class Conversation:
     async def hold(self) -> Ending:
         """Opens the conversation and returns when the call is over, with how it ended."""
         quiet = asyncio.create_task(self._break_silences())
+        voiceless = asyncio.create_task(end_if_voiceless(self.room, self.control))
         try:
             if self._manners.announcement:
                 self.session.say(self._manners.announcement, allow_interruptions=False)
@@ -145,9 +146,8 @@ class Conversation:
                 self._open(self._manners.opening)
             return await asyncio.shield(self.control.ended)
         finally:
-            quiet.cancel()
-            if self._ending_soon is not None:
-                self._ending_soon.cancel()
+            for task in filter(None, (quiet, voiceless, self._ending_soon)):
+                task.cancel()
 
     async def close(self) -> None:
         """Ends the session.
@@ -312,9 +312,10 @@ class Conversation:
             # "Cancel it, bye": something is still to be done or agreed to.
             self._ending_soon = None
             return
-        if not said:
-            await self.session.say(self._manners.farewell, allow_interruptions=False).wait_for_playout()
-        await asyncio.sleep(TAIL)
+        if said:
+            await asyncio.sleep(TAIL)
+        else:
+            await say_last(self.session, self._manners.farewell)
         self.finish(EndedBy.AGENT, "the agent said goodbye")
 
     def _end_after_tail(self, how: str) -> None:
@@ -350,9 +351,7 @@ class Conversation:
                 self._asked_if_there = True
                 self.session.say("Are you still there?")
             else:
-                words = f"I cannot hear you. {self._manners.farewell}"
-                await self.session.say(words, allow_interruptions=False).wait_for_playout()
-                await asyncio.sleep(TAIL)
+                await say_last(self.session, f"I cannot hear you. {self._manners.farewell}")
                 self.finish(EndedBy.AGENT, "the line stayed silent")
 
     async def quiet(self, seconds: float, at_most: float) -> None:
