@@ -2,10 +2,11 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from livekit import api
 from typer.testing import CliRunner
 
@@ -33,6 +34,13 @@ def typed(lab: Lab, database_url: str, tmp_path: Path, monkeypatch: pytest.Monke
         return ran.output
 
     return type_it
+
+
+@pytest_asyncio.fixture(scope="module")
+async def lab(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lab]:
+    """A phone network on which only these tests make trunks and rules."""
+    async with Lab(tmp_path_factory.mktemp("lab")) as running:
+        yield running
 
 
 @pytest.fixture
