@@ -16,7 +16,7 @@
     await stop();
     button = pressed;
     const answer = await fetch(pressed.dataset.listen, { method: "POST", headers: { "X-CSRF-Token": csrf() } });
-    if (!answer.ok) { say("This call cannot be heard: it may have ended."); return; }
+    if (!answer.ok) { say((await answer.json().catch(() => ({}))).detail || "This call cannot be heard: it may have ended."); return; }
     const { url, token } = await answer.json();
     room = new LivekitClient.Room();
     room.on(LivekitClient.RoomEvent.TrackSubscribed, (track) => { if (track.kind === "audio") document.body.append(Object.assign(track.attach(), { hidden: true })); });
