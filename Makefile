@@ -5,7 +5,7 @@ PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.cache/uv/bin:$(PATH)
 export UV_PYTHON_DOWNLOADS = never
 # Container images often set it; without compiled modules each of our programs starts a second or two later.
 unexport PYTHONDONTWRITEBYTECODE
-# Test files side by side; most of their time they wait for phones.
+# Test files side by side, where no phone is listening.
 WORKERS ?= 2
 
 .PHONY: help
@@ -22,7 +22,8 @@ demo: setup ## Dial eight simulated people and answer one, live, on this machine
 
 .PHONY: test
 test: setup-tests lint ## Set up and run all tests
-	pytest -m "not slow" -n $(WORKERS) --dist loadfile
+	pytest -m "not slow and not phones" -n $(WORKERS) --dist loadfile
+	pytest -m "phones and not slow"
 
 .PHONY: test-fast
 test-fast: setup-tests ## The tests that need no servers, under a minute

@@ -15,6 +15,13 @@ pytest_plugins = ["tests.database", "tests.agent", "tests.campaign_desk", "tests
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whoever uses a phone network is marked `phones`: what is heard and when depends on an unhurried machine."""
+    for item in items:
+        if {"lab", "fresh_lab"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker("phones")
+
+
 @pytest.fixture(autouse=True)
 def own_log() -> Iterator[None]:
     """A command that runs within a test sends the log to that test's standard error, and no later test's."""

@@ -7,7 +7,7 @@ import pytest
 
 from tests.faults.campaign import HEADER, VICTIMS, plan, run
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.phones]
 
 
 @pytest.mark.timeout(900)

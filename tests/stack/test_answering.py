@@ -56,7 +56,7 @@ async def test_the_message_is_left_once_after_the_beep_and_heard_whole(call: Ove
 async def test_a_full_voicemail_is_left_alone(call: Over) -> None:
     assert (call.row.outcome, call.row.ended_by) == (Outcome.VOICEMAIL, EndedBy.AGENT)
     assert "takes none" in (call.row.cause or "")
-    assert call.agent == []
+    assert all(turn.interrupted for turn in call.agent), "an opening may have begun while the words were being read"
 
 
 SCREENER = Scenario(

@@ -21,7 +21,7 @@ from voiceagents.db import Database
 from voiceagents.demo import people
 from voiceagents.postgres import EmbeddedPostgres
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.stack, pytest.mark.phones, pytest.mark.timeout(300)]
 
 
 @dataclass(frozen=True)
