@@ -27,7 +27,7 @@ test: setup-tests lint ## Set up and run all tests
 
 .PHONY: test-fast
 test-fast: setup-tests ## The tests that need no servers, under a minute
-	pytest -m unit
+	pytest -m unit -n $(WORKERS) --dist worksteal
 
 .PHONY: test-slow
 test-slow: setup-tests ## The tests that take minutes each
