@@ -26,7 +26,7 @@ test: setup-tests lint ## Set up and run all tests
 	pytest -m "phones and not slow"
 
 .PHONY: test-fast
-test-fast: setup-tests ## The tests that need no servers
+test-fast: setup-tests ## The tests that need no servers, under a minute
 	pytest -m unit -n $(WORKERS) --dist worksteal
 
 .PHONY: test-slow
