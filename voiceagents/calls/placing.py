@@ -4,6 +4,7 @@ place says why instead of waiting."""
 from datetime import UTC, datetime
 
 from livekit import api
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from voiceagents.calls import history, presence
 from voiceagents.calls.dispatch import OutboundCall, dispatch
@@ -31,13 +32,36 @@ async def place(database: Database, livekit: api.LiveKitAPI, call: OutboundCall)
         ServerError: LiveKit refused; the call has ended as failed.
     """
     async with database.transaction() as session:
-        if not await presence.living(session):
-            raise CannotPlace("No agent runs, so nobody would place the call. Start one: voiceagents agent")
+        await require_agent(session)
+    await require_trunk(livekit, call.trunk_id)
+    await hand_over(database, livekit, call)
+
+
+async def require_agent(session: AsyncSession) -> None:
+    """Nothing, when an agent runs that could place a call.
+
+    Raises:
+        CannotPlace: none does.
+    """
+    if not await presence.living(session):
+        raise CannotPlace("No agent runs, so nobody would place the call. Start one: voiceagents agent")
+
+
+async def require_trunk(livekit: api.LiveKitAPI, trunk_id: str | None) -> None:
+    """Nothing, when LiveKit has this outbound trunk.
+
+    Raises:
+        CannotPlace: it has not.
+    """
     answer = await livekit.sip.list_outbound_trunk(api.ListSIPOutboundTrunkRequest())
     known = [item.sip_trunk_id for item in answer.items]
-    if call.trunk_id not in known:
+    if trunk_id not in known:
         there = f"it has {', '.join(known)}" if known else "it has none: create one with `lk sip outbound create`"
-        raise CannotPlace(f"LiveKit has no outbound trunk {call.trunk_id!r}; {there}.")
+        raise CannotPlace(f"LiveKit has no outbound trunk {trunk_id!r}; {there}.")
+
+
+async def hand_over(database: Database, livekit: api.LiveKitAPI, call: OutboundCall) -> None:
+    """Makes the call's row, its room and its dispatch. One that fails half way is an ended call, which nobody dials."""
     try:
         await dispatch(database, livekit, call)
     except Exception as error:

@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from uuid import uuid4
@@ -81,10 +81,12 @@ async def _place(settings: Settings, order: Order) -> int:
     trunk = order.trunk or settings.sip_trunk_id
     if trunk is None:
         raise Problem("No trunk to call through: give --trunk ST_… or set SIP_TRUNK_ID (`lk sip outbound list`).")
+    from voiceagents.calls import placing
+
     async with livekit(settings) as lk, database(settings) as opened:
-        await _require_trunk(lk, trunk)
+        await placing.require_trunk(lk, trunk)
         call = await _prepared(settings, order, opened, trunk)
-        await _dispatched(opened, lk, call)
+        await placing.hand_over(opened, lk, call)
         typer.echo(f"call {call.id}")
         if not order.wait:
             typer.echo(f"Follow it:  voiceagents calls show {str(call.id)[:8]}")
@@ -100,18 +102,18 @@ async def _prepared(settings: Settings, order: Order, opened: "Database", trunk:
     """The call as it will be dispatched.
 
     Raises:
-        Problem: nobody is there to place it.
+        AssistantProblem: there is no such assistant.
+        CannotPlace: nobody is there to place it.
     """
     from voiceagents.assistants import store
-    from voiceagents.calls import presence
+    from voiceagents.calls import placing
     from voiceagents.calls.dispatch import OutboundCall
 
     prompt = order.prompt
     async with opened.transaction() as session:
         if order.assistant is not None:
             prompt = prompt or (await store.find(session, order.assistant)).prompt
-        if not await presence.living(session):
-            raise Problem("No agent runs, so nobody would place the call. Start one:  voiceagents agent")
+        await placing.require_agent(session)
     return OutboundCall(
         id=uuid4(),
         number=order.number,
@@ -122,33 +124,6 @@ async def _prepared(settings: Settings, order: Order, opened: "Database", trunk:
         contact_email=order.email,
         prompt=prompt,
     )
-
-
-async def _require_trunk(lk: "LiveKitAPI", trunk: str) -> None:
-    from livekit import api
-
-    answer = await lk.sip.list_outbound_trunk(api.ListSIPOutboundTrunkRequest())
-    known = [item.sip_trunk_id for item in answer.items]
-    if trunk not in known:
-        there = f"it has {', '.join(known)}" if known else "it has none: create one with `lk sip outbound create`"
-        raise Problem(f"LiveKit has no outbound trunk {trunk!r}; {there}.")
-
-
-async def _dispatched(opened: "Database", lk: "LiveKitAPI", call: "OutboundCall") -> None:
-    from voiceagents.calls import history
-    from voiceagents.calls.dispatch import dispatch
-    from voiceagents.calls.outcomes import Ending
-    from voiceagents.calls.records import CallEnded
-    from voiceagents.calls.states import EndedBy
-
-    try:
-        await dispatch(opened, lk, call)
-    except Exception as error:
-        # Whether an agent has the call by now or not: an ended row is one that nobody may dial.
-        ending = Ending(Outcome.FAILED, f"not dispatched: {error or type(error).__name__}", EndedBy.SYSTEM)
-        async with opened.transaction() as session:
-            await history.end(session, CallEnded.of(call.id, ending, datetime.now(UTC)))
-        raise
 
 
 async def _follow(opened: "Database", call: "OutboundCall", person: str) -> int:

@@ -53,6 +53,7 @@ def explained(error: Exception) -> str | None:
     from voiceagents.assistants.store import AssistantProblem
     from voiceagents.calendars.base import CalendarDown, CalendarProblem
     from voiceagents.calls.metadata import MetadataError
+    from voiceagents.calls.placing import CannotPlace
     from voiceagents.campaigns.lifecycle import CampaignProblem
     from voiceagents.campaigns.numbers import UnknownRegion
     from voiceagents.campaigns.rows import TableError
@@ -66,6 +67,7 @@ def explained(error: Exception) -> str | None:
         CalendarDown,
         CalendarProblem,
         CampaignProblem,
+        CannotPlace,
         CarrierError,
         DatabaseProblem,
         LabError,
