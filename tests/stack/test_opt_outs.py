@@ -1,12 +1,10 @@
 """Whoever asked not to be called again, or at another time: what follows in the same moment, on a real database."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
 import pytest
-import pytest_asyncio
 
 from tests.campaign_desk import Desk
 from voiceagents.calls import history
@@ -14,19 +12,10 @@ from voiceagents.calls.records import CallOpened, CallUnderstood
 from voiceagents.calls.states import CallState, Direction, Outcome
 from voiceagents.campaigns import do_not_call
 from voiceagents.campaigns.states import ContactState
-from voiceagents.db import Database
 
 pytestmark = pytest.mark.stack
 
 ANA = "+12025550143"
-
-
-@pytest_asyncio.fixture
-async def desk(database: Database) -> AsyncIterator[Desk]:
-    at = Desk(database)
-    await at.set_trunk()
-    yield at
-    at.close()
 
 
 async def listed(desk: Desk, number: str) -> bool:

@@ -62,11 +62,6 @@ async def page(
     return (await session.scalars(query)).all()
 
 
-def place_of(call: Call) -> Place:
-    """Where the page after this call begins."""
-    return Place(call.created_at, call.id)
-
-
 EXPORTED = (
     "id", "created_at", "direction", "from_number", "to_number", "contact_name", "campaign_id", "contact_id", "attempt",
     "assistant_id", "state", "outcome", "cause", "ended_by", "sip_status", "answered_at", "ended_at", "talk_seconds",

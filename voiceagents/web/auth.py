@@ -1,7 +1,7 @@
 """Who asks, and may they? Dependencies for routes: a browser is known by its session cookie, a program by its API key.
 
 @router.post("/campaigns")
-async def create(by: Annotated[Principal, Depends(require(Role.EDITOR))]) -> …
+async def create(by: Editor) -> …
 """
 
 from collections.abc import Awaitable, Callable
@@ -19,8 +19,8 @@ from voiceagents.web.models import Role, User
 from voiceagents.web.problems import Problem
 
 __all__ = [
-    "NotSignedIn", "Principal", "clear_session", "client_address", "csrf_token", "current_user", "optional_user",
-    "require", "session_token", "set_session",
+    "Editor", "NotSignedIn", "Owner", "Principal", "Viewer", "clear_session", "client_address", "csrf_token",
+    "current_user", "optional_user", "require", "session_token", "set_session",
 ]  # fmt: skip
 
 
@@ -122,6 +122,13 @@ def require(role: Role) -> Callable[..., Awaitable[Principal]]:
         return principal
 
     return allowed
+
+
+Viewer = Annotated[Principal, Depends(require(Role.VIEWER))]
+"""Anybody who is signed in."""
+
+Editor = Annotated[Principal, Depends(require(Role.EDITOR))]
+Owner = Annotated[Principal, Depends(require(Role.OWNER))]
 
 
 def session_token(request: Request) -> str | None:

@@ -15,7 +15,8 @@ from voiceagents.assistants.draft import AssistantDraft, DraftProblem, read
 from voiceagents.assistants.models import Assistant, AssistantVersion, Number
 from voiceagents.web import audit, paging
 from voiceagents.web.api import dependencies as shared
-from voiceagents.web.api.dependencies import Editor, Tx, View, Viewer
+from voiceagents.web.api.dependencies import Tx, View
+from voiceagents.web.auth import Editor, Viewer
 from voiceagents.web.etags import IfMatch
 from voiceagents.web.idempotency import Documented, IdempotentRoute
 from voiceagents.web.paging import Cursor, Limit, Page, page_of

@@ -18,7 +18,8 @@ from voiceagents.calendars.base import CalendarDown, CalendarProblem
 from voiceagents.calendars.models import Calendar
 from voiceagents.web import audit, paging
 from voiceagents.web.api import dependencies as shared
-from voiceagents.web.api.dependencies import Data, Owner, Tx, View, Viewer
+from voiceagents.web.api.dependencies import Data, Tx, View
+from voiceagents.web.auth import Owner, Viewer
 from voiceagents.web.etags import IfMatch, require_match, tag
 from voiceagents.web.idempotency import Documented, IdempotentRoute
 from voiceagents.web.paging import Cursor, Limit, Page, page_of

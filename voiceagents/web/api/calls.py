@@ -21,9 +21,10 @@ from voiceagents.calls.states import CallState, Direction, Outcome
 from voiceagents.calls.views import CallStory, CallView
 from voiceagents.web import audit, paging
 from voiceagents.web.api import dependencies as shared
-from voiceagents.web.api.dependencies import Data, Editor, Env, Tx, View, Viewer
+from voiceagents.web.api.dependencies import Data, Env, Tx, View
 from voiceagents.web.api.downloads import csv_response
 from voiceagents.web.api.livekit import hang_up, livekit
+from voiceagents.web.auth import Editor, Viewer
 from voiceagents.web.idempotency import HEADER, Documented, IdempotentRoute
 from voiceagents.web.paging import Cursor, Limit, Page, page_of
 from voiceagents.web.problems import conflict, invalid, not_found

@@ -19,8 +19,9 @@ from voiceagents.campaigns.states import CampaignState
 from voiceagents.campaigns.terms import Terms
 from voiceagents.web import audit, paging
 from voiceagents.web.api import dependencies as shared
-from voiceagents.web.api.dependencies import Editor, Env, Tx, View, Viewer
+from voiceagents.web.api.dependencies import Env, Tx, View
 from voiceagents.web.api.livekit import hang_up
+from voiceagents.web.auth import Editor, Viewer
 from voiceagents.web.etags import IfMatch, require_match, tag
 from voiceagents.web.idempotency import Documented, IdempotentRoute
 from voiceagents.web.paging import Cursor, Limit, Page, page_of

@@ -10,8 +10,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from voiceagents.db import Database
 from voiceagents.settings import Settings
 from voiceagents.text import storable_value
-from voiceagents.web.auth import Principal, require
-from voiceagents.web.models import Role
 from voiceagents.web.problems import MEDIA_TYPE, ProblemDetails
 
 
@@ -36,10 +34,6 @@ async def _transaction(request: Request) -> AsyncGenerator[AsyncSession]:
 Tx = Annotated[AsyncSession, Depends(_transaction, scope="function")]
 Data = Annotated[Database, Depends(database_of)]
 Env = Annotated[Settings, Depends(settings_of)]
-
-Viewer = Annotated[Principal, Depends(require(Role.VIEWER))]
-Editor = Annotated[Principal, Depends(require(Role.EDITOR))]
-Owner = Annotated[Principal, Depends(require(Role.OWNER))]
 
 _PROBLEM: dict[str, Any] = {
     "content": {MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{ProblemDetails.__name__}"}}}

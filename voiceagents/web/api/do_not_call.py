@@ -16,7 +16,8 @@ from voiceagents.campaigns.tabular import Pasted
 from voiceagents.web import audit, paging
 from voiceagents.web.api import dependencies as shared
 from voiceagents.web.api.campaigns import find
-from voiceagents.web.api.dependencies import Data, Editor, Tx, View, Viewer
+from voiceagents.web.api.dependencies import Data, Tx, View
+from voiceagents.web.auth import Editor, Viewer
 from voiceagents.web.idempotency import Documented, IdempotentRoute
 from voiceagents.web.paging import Cursor, Limit, Page, page_of
 from voiceagents.web.problems import invalid, not_found

@@ -20,7 +20,8 @@ from voiceagents.campaigns.tabular import Pasted, Reading, Source
 from voiceagents.settings import Settings
 from voiceagents.web import audit
 from voiceagents.web.api.campaigns import find
-from voiceagents.web.api.dependencies import Data, Editor, Env, Tx, View, Viewer
+from voiceagents.web.api.dependencies import Data, Env, Tx, View
+from voiceagents.web.auth import Editor, Viewer
 from voiceagents.web.idempotency import Documented, IdempotentRoute
 from voiceagents.web.problems import conflict, invalid, not_found
 

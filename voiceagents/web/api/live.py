@@ -9,7 +9,8 @@ from sqlalchemy import text
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from voiceagents.web import events
-from voiceagents.web.api.dependencies import Data, View, Viewer
+from voiceagents.web.api.dependencies import Data, View
+from voiceagents.web.auth import Viewer
 from voiceagents.web.problems import invalid
 
 router = APIRouter(tags=["events"])

@@ -10,7 +10,8 @@ from pydantic import AwareDatetime, Field
 from voiceagents import clock
 from voiceagents.web import accounts, audit, keys, paging
 from voiceagents.web.api import dependencies as shared
-from voiceagents.web.api.dependencies import Data, Env, Owner, Tx, View, Viewer
+from voiceagents.web.api.dependencies import Data, Env, Tx, View
+from voiceagents.web.auth import Owner, Viewer
 from voiceagents.web.etags import IfMatch, require_match, tag
 from voiceagents.web.models import ApiKey, Role, Scope, User
 from voiceagents.web.paging import Cursor, Limit, Page, page_of

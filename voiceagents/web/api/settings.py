@@ -16,7 +16,8 @@ from voiceagents.campaigns.models import Installation, TrunkLimits
 from voiceagents.settings import Settings
 from voiceagents.web import audit, paging
 from voiceagents.web.api import dependencies as shared
-from voiceagents.web.api.dependencies import Editor, Env, Owner, Tx, View, Viewer
+from voiceagents.web.api.dependencies import Env, Tx, View
+from voiceagents.web.auth import Editor, Owner, Viewer
 from voiceagents.web.etags import IfMatch, require_match, tag
 from voiceagents.web.paging import Cursor, Limit, Page, page_of
 from voiceagents.web.problems import invalid

@@ -9,7 +9,8 @@ from pydantic import Field
 
 from voiceagents.web import audit, paging
 from voiceagents.web.api import dependencies as shared
-from voiceagents.web.api.dependencies import Owner, Tx, View
+from voiceagents.web.api.dependencies import Tx, View
+from voiceagents.web.auth import Owner
 from voiceagents.web.etags import IfMatch, require_match, tag
 from voiceagents.web.paging import Cursor, Limit, Page, page_of
 from voiceagents.webhooks import delivering, endpoints

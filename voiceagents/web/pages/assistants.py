@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 from uuid import uuid4
 
-from fastapi import APIRouter, Depends, Form, Request
+from fastapi import APIRouter, Form, Request
 from fastapi.responses import JSONResponse, Response
 from livekit import api
 from sqlalchemy import select
@@ -21,15 +21,12 @@ from voiceagents.calls.placing import CannotPlace, place
 from voiceagents.db import Database
 from voiceagents.settings import Settings, SettingsError
 from voiceagents.web import audit
-from voiceagents.web.auth import Principal, current_user, require
-from voiceagents.web.models import Role
+from voiceagents.web.auth import Editor, Principal, Viewer
 from voiceagents.web.pages import assistant_form, rooms
 from voiceagents.web.pages.rendering import page, then
 from voiceagents.web.problems import conflict, not_found
 
 router = APIRouter(prefix="/assistants")
-User = Annotated[Principal, Depends(current_user)]
-Editor = Annotated[Principal, Depends(require(Role.EDITOR))]
 
 _TALK = "talk-"
 """How the rooms of conversations in the browser begin."""
@@ -38,7 +35,7 @@ _VERSIONS = 20
 
 
 @router.get("")
-async def list_assistants(request: Request, user: User) -> Response:
+async def list_assistants(request: Request, user: Viewer) -> Response:
     async with _database(request).transaction() as session:
         assistants = await store.assistants(session)
         numbers: dict[str, list[str]] = {}
@@ -70,7 +67,7 @@ async def create(request: Request, user: Editor) -> Response:
 
 
 @router.get("/{assistant_id}")
-async def show(request: Request, user: User, assistant_id: str) -> Response:
+async def show(request: Request, user: Viewer, assistant_id: str) -> Response:
     draft = await _draft(request, assistant_id)
     return await _page(request, user, draft, assistant_form.shown(draft), {})
 

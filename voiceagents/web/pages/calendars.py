@@ -3,7 +3,7 @@
 import json
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Form, Request
+from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
 from voiceagents.assistants.store import id_of
@@ -12,18 +12,15 @@ from voiceagents.calendars.base import CalendarProblem
 from voiceagents.calendars.store import CalendarDraft
 from voiceagents.db import Database
 from voiceagents.web import audit
-from voiceagents.web.auth import Principal, current_user, require
-from voiceagents.web.models import Role
+from voiceagents.web.auth import Editor, Principal, Viewer
 from voiceagents.web.pages.rendering import page, then
 
 router = APIRouter(prefix="/calendars")
-User = Annotated[Principal, Depends(current_user)]
-Editor = Annotated[Principal, Depends(require(Role.EDITOR))]
 _HERE = "/calendars"
 
 
 @router.get("")
-async def show(request: Request, user: User) -> Response:
+async def show(request: Request, user: Viewer) -> Response:
     return await _page(request, user, {"name": "", "provider": "builtin", "settings": ""}, "")
 
 

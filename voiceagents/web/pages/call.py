@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -17,8 +17,7 @@ from voiceagents.campaigns.models import Campaign
 from voiceagents.campaigns.zones import ZoneSource, zones_of
 from voiceagents.db import Database
 from voiceagents.web import audit
-from voiceagents.web.auth import Principal, current_user, require
-from voiceagents.web.models import Role
+from voiceagents.web.auth import Editor, Viewer
 from voiceagents.web.pages import rooms
 from voiceagents.web.pages.recordings import recording_of
 from voiceagents.web.pages.rendering import fragment, page, then
@@ -26,8 +25,6 @@ from voiceagents.web.pages.words import mend_of, of_outcome, plain
 from voiceagents.web.problems import not_found
 
 router = APIRouter(prefix="/calls/{call_id}")
-User = Annotated[Principal, Depends(current_user)]
-Editor = Annotated[Principal, Depends(require(Role.EDITOR))]
 
 _LATENCIES = (
     ("e2e_latency", "answer, all in all"),
@@ -53,7 +50,7 @@ class Moment:
 
 
 @router.get("")
-async def show(request: Request, user: User, call_id: UUID) -> Response:
+async def show(request: Request, user: Viewer, call_id: UUID) -> Response:
     database: Database = request.app.state.database
     async with database.transaction() as session:
         call = await _call(session, call_id)
@@ -77,7 +74,7 @@ async def show(request: Request, user: User, call_id: UUID) -> Response:
 
 
 @router.get("/latencies")
-async def latencies(request: Request, user: User, call_id: UUID) -> Response:
+async def latencies(request: Request, user: Viewer, call_id: UUID) -> Response:
     database: Database = request.app.state.database
     async with database.transaction() as session:
         turns = [turn for turn in await history.transcript(session, call_id) if turn.latencies]
@@ -95,7 +92,7 @@ def _plot(turns: Sequence[Turn]) -> dict[str, object]:
 
 
 @router.get("/recording")
-async def play(request: Request, user: User, call_id: UUID) -> Response:
+async def play(request: Request, user: Viewer, call_id: UUID) -> Response:
     """The audio, with ranges, so that a player can jump."""
     database: Database = request.app.state.database
     async with database.transaction() as session:

@@ -3,10 +3,10 @@
 from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
-from typing import Annotated, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from voiceagents import phone
@@ -17,12 +17,11 @@ from voiceagents.calls.states import CallState, Direction, Outcome
 from voiceagents.campaigns import search
 from voiceagents.campaigns.models import Campaign
 from voiceagents.db import Database
-from voiceagents.web.auth import Principal, current_user
+from voiceagents.web.auth import Viewer
 from voiceagents.web.pages.rendering import page, query_of
 from voiceagents.web.pages.week import zone_or_utc
 
 router = APIRouter(prefix="/calls")
-User = Annotated[Principal, Depends(current_user)]
 Word = TypeVar("Word", bound=StrEnum)
 
 _ROWS = 50
@@ -31,7 +30,7 @@ _FEWEST_DIGITS = 7
 
 
 @router.get("")
-async def list_calls(request: Request, user: User) -> Response:
+async def list_calls(request: Request, user: Viewer) -> Response:
     database: Database = request.app.state.database
     query = query_of(request)
     async with database.transaction() as session:

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
-from typing import Annotated, Any, BinaryIO
+from typing import Any, BinaryIO
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, Response, StreamingResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.datastructures import FormData, UploadFile
@@ -26,8 +26,7 @@ from voiceagents.campaigns.terms import Terms
 from voiceagents.clock import now
 from voiceagents.db import Database
 from voiceagents.web import audit
-from voiceagents.web.auth import Principal, current_user, require
-from voiceagents.web.models import Role
+from voiceagents.web.auth import Editor, Viewer
 from voiceagents.web.pages import figures
 from voiceagents.web.pages.campaign_editing import tabs_of
 from voiceagents.web.pages.campaigns import found
@@ -36,8 +35,6 @@ from voiceagents.web.pages.rendering import fragment, page, query_of, then
 from voiceagents.web.problems import not_found
 
 router = APIRouter(prefix="/campaigns/{campaign_id}")
-User = Annotated[Principal, Depends(current_user)]
-Editor = Annotated[Principal, Depends(require(Role.EDITOR))]
 
 _ROLES = ((PHONE, "phone number"), (NAME, "name"), (EMAIL, "email"), (TIME_ZONE, "time zone"), (IGNORE, "leave out"))
 _OVER = (CampaignState.COMPLETED, CampaignState.CANCELLED, CampaignState.ARCHIVED)
@@ -46,7 +43,7 @@ _DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
 
 
 @router.get("/contacts")
-async def list_contacts(request: Request, user: User, campaign_id: UUID) -> Response:
+async def list_contacts(request: Request, user: Viewer, campaign_id: UUID) -> Response:
     database = _database(request)
     campaign = await found(database, campaign_id)
     query = query_of(request)
@@ -116,7 +113,7 @@ async def start(request: Request, user: Editor, campaign_id: UUID) -> Response:
 
 
 @router.get("/imports/{import_id}")
-async def report(request: Request, user: User, campaign_id: UUID, import_id: UUID) -> Response:
+async def report(request: Request, user: Viewer, campaign_id: UUID, import_id: UUID) -> Response:
     """How far an import is, and what became of its rows."""
     database = _database(request)
     campaign = await found(database, campaign_id)
@@ -150,7 +147,7 @@ async def cancel(request: Request, user: Editor, campaign_id: UUID, import_id: U
 
 
 @router.get("/imports/{import_id}/refused.csv")
-async def refused(request: Request, user: User, campaign_id: UUID, import_id: UUID) -> Response:
+async def refused(request: Request, user: Viewer, campaign_id: UUID, import_id: UUID) -> Response:
     async with _database(request).transaction() as session:
         await _import(session, campaign_id, import_id)
     path = refused_file(request.app.state.settings, import_id)
@@ -167,7 +164,7 @@ async def _import(session: AsyncSession, campaign_id: UUID, import_id: UUID) -> 
 
 
 @router.get("/results.csv")
-async def export(request: Request, user: User, campaign_id: UUID) -> Response:
+async def export(request: Request, user: Viewer, campaign_id: UUID) -> Response:
     """Every contact with what came of it."""
     campaign = await found(_database(request), campaign_id)
 

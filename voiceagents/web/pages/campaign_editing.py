@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import ValidationError
 from sqlalchemy import select
@@ -21,14 +21,12 @@ from voiceagents.campaigns.terms import Terms
 from voiceagents.db import Database
 from voiceagents.settings import Settings
 from voiceagents.web import audit
-from voiceagents.web.auth import Principal, require
-from voiceagents.web.models import Role
+from voiceagents.web.auth import Editor, Principal
 from voiceagents.web.pages import figures, preflight, retry_form, rooms, week
 from voiceagents.web.pages.campaigns import STEPS, TABS, found
 from voiceagents.web.pages.rendering import fragment, marked, page, then
 
 router = APIRouter(prefix="/campaigns")
-Editor = Annotated[Principal, Depends(require(Role.EDITOR))]
 
 _SCRIPT = ("name", "assistant_id", "trunk_id", "prompt")
 _HOURS = (

@@ -1,10 +1,9 @@
 """How is a campaign doing right now? Its live page, told by events what to read again, with the controls at hand."""
 
 import asyncio
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from pydantic import ValidationError
 
@@ -15,7 +14,7 @@ from voiceagents.campaigns.states import CampaignState
 from voiceagents.campaigns.terms import Terms
 from voiceagents.db import Database
 from voiceagents.web import audit
-from voiceagents.web.auth import Principal, current_user, require
+from voiceagents.web.auth import Editor, Viewer
 from voiceagents.web.models import Role
 from voiceagents.web.pages import figures, stream
 from voiceagents.web.pages.campaign_editing import tabs_of
@@ -25,14 +24,12 @@ from voiceagents.web.pages.week import zone_or_utc
 from voiceagents.web.pages.words import mend_of, of_outcome, plain
 
 router = APIRouter(prefix="/campaigns/{campaign_id}")
-User = Annotated[Principal, Depends(current_user)]
-Editor = Annotated[Principal, Depends(require(Role.EDITOR))]
 
 _SHOWN_CALLS = 50
 
 
 @router.get("")
-async def live(request: Request, user: User, campaign_id: UUID) -> Response:
+async def live(request: Request, user: Viewer, campaign_id: UUID) -> Response:
     database: Database = request.app.state.database
     campaign = await found(database, campaign_id)
     if campaign.state is CampaignState.DRAFT and user.may(Role.EDITOR):
@@ -47,7 +44,7 @@ async def live(request: Request, user: User, campaign_id: UUID) -> Response:
 
 
 @router.get("/now")
-async def now(request: Request, user: User, campaign_id: UUID, state: str = "") -> Response:
+async def now(request: Request, user: Viewer, campaign_id: UUID, state: str = "") -> Response:
     """What changes by itself. A page that was made in another state than this is loaded again: it has other buttons."""
     database: Database = request.app.state.database
     campaign = await found(database, campaign_id)
@@ -58,7 +55,7 @@ async def now(request: Request, user: User, campaign_id: UUID, state: str = "") 
 
 
 @router.get("/failures")
-async def failures(request: Request, user: User, campaign_id: UUID) -> Response:
+async def failures(request: Request, user: Viewer, campaign_id: UUID) -> Response:
     """What went wrong lately, in words."""
     known = await figures.failures(request.app.state.database, campaign_id, clock.now())
     return fragment(
@@ -68,7 +65,7 @@ async def failures(request: Request, user: User, campaign_id: UUID) -> Response:
 
 
 @router.get("/plots/outcomes")
-async def outcomes(request: Request, user: User, campaign_id: UUID) -> Response:
+async def outcomes(request: Request, user: Viewer, campaign_id: UUID) -> Response:
     ended = (await figures.ended_by_hour(request.app.state.database, campaign_id, clock.now())).value or ()
     lines = charts.outcomes_over_time(ended)
     return JSONResponse(
@@ -81,7 +78,7 @@ async def outcomes(request: Request, user: User, campaign_id: UUID) -> Response:
 
 
 @router.get("/plots/answers")
-async def answers(request: Request, user: User, campaign_id: UUID) -> Response:
+async def answers(request: Request, user: Viewer, campaign_id: UUID) -> Response:
     database: Database = request.app.state.database
     campaign = await found(database, campaign_id)
     ended = (await figures.ended_by_hour(database, campaign_id, clock.now())).value or ()
@@ -102,7 +99,7 @@ def _percent(counted: tuple[int, int] | None) -> float | None:
 
 
 @router.get("/events")
-async def changes(request: Request, user: User, campaign_id: UUID) -> Response:
+async def changes(request: Request, user: Viewer, campaign_id: UUID) -> Response:
     """Says "changed" whenever something of this campaign has."""
     return stream.changes(
         request.app.state.database,

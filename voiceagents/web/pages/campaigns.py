@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Form, Request
+from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -16,16 +16,13 @@ from voiceagents.campaigns.models import Campaign
 from voiceagents.campaigns.states import CampaignState
 from voiceagents.db import Database
 from voiceagents.web import audit
-from voiceagents.web.auth import Principal, current_user, require
-from voiceagents.web.models import Role
+from voiceagents.web.auth import Editor, Principal, Viewer
 from voiceagents.web.pages import figures
 from voiceagents.web.pages.rendering import page, query_of, then
 from voiceagents.web.problems import not_found
 
 router = APIRouter(prefix="/campaigns")
 
-User = Annotated[Principal, Depends(current_user)]
-Editor = Annotated[Principal, Depends(require(Role.EDITOR))]
 
 TABS = (
     ("live", "Overview", ""),
@@ -55,7 +52,7 @@ async def found(database: Database, campaign_id: UUID) -> Campaign:
 
 
 @router.get("")
-async def list_campaigns(request: Request, user: User) -> Response:
+async def list_campaigns(request: Request, user: Viewer) -> Response:
     database: Database = request.app.state.database
     query = query_of(request)
     archived = query.get("show") == "archived"

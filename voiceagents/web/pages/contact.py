@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from sqlalchemy import select
 
@@ -18,16 +17,13 @@ from voiceagents.campaigns.models import DecisionRecord
 from voiceagents.campaigns.why import Story
 from voiceagents.db import Database
 from voiceagents.web import audit
-from voiceagents.web.auth import Principal, current_user, require
-from voiceagents.web.models import Role
+from voiceagents.web.auth import Editor, Viewer
 from voiceagents.web.pages.campaign_editing import tabs_of
 from voiceagents.web.pages.campaigns import found
 from voiceagents.web.pages.rendering import page, then
 from voiceagents.web.problems import not_found
 
 router = APIRouter(prefix="/campaigns/{campaign_id}/contacts/{contact_id}")
-User = Annotated[Principal, Depends(current_user)]
-Editor = Annotated[Principal, Depends(require(Role.EDITOR))]
 
 _MOST_CALLS = 200
 
@@ -42,7 +38,7 @@ class Entry:
 
 
 @router.get("")
-async def story(request: Request, user: User, campaign_id: UUID, contact_id: UUID) -> Response:
+async def story(request: Request, user: Viewer, campaign_id: UUID, contact_id: UUID) -> Response:
     database: Database = request.app.state.database
     campaign = await found(database, campaign_id)
     async with database.transaction() as session:

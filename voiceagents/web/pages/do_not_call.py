@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Form, Request
+from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -19,20 +19,17 @@ from voiceagents.campaigns.search import Page
 from voiceagents.campaigns.tabular import Pasted
 from voiceagents.db import Database
 from voiceagents.web import audit
-from voiceagents.web.auth import Principal, current_user, require
-from voiceagents.web.models import Role
+from voiceagents.web.auth import Editor, Viewer
 from voiceagents.web.pages.rendering import page, query_of, then
 
 router = APIRouter(prefix="/do-not-call")
-User = Annotated[Principal, Depends(current_user)]
-Editor = Annotated[Principal, Depends(require(Role.EDITOR))]
 
 _HERE = "/do-not-call"
 _ROWS = 50
 
 
 @router.get("")
-async def show(request: Request, user: User) -> Response:
+async def show(request: Request, user: Viewer) -> Response:
     database: Database = request.app.state.database
     query = query_of(request)
     asked, removed = query.get("number", ""), query.get("show") == "removed"

@@ -1,9 +1,9 @@
 """What is being talked about right now? Calls in flight of everybody, and a way to listen in."""
 
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from sqlalchemy import select
 
@@ -14,21 +14,18 @@ from voiceagents.campaigns import engines
 from voiceagents.db import Database
 from voiceagents.settings import Settings
 from voiceagents.web import audit
-from voiceagents.web.auth import Principal, current_user, require
-from voiceagents.web.models import Role
+from voiceagents.web.auth import Editor, Viewer
 from voiceagents.web.pages import rooms, stream
 from voiceagents.web.pages.rendering import fragment, page
 from voiceagents.web.problems import conflict, not_found
 
 router = APIRouter(prefix="/live")
-User = Annotated[Principal, Depends(current_user)]
-Editor = Annotated[Principal, Depends(require(Role.EDITOR))]
 
 _MOST = 100
 
 
 @router.get("")
-async def live(request: Request, user: User) -> Response:
+async def live(request: Request, user: Viewer) -> Response:
     database: Database = request.app.state.database
     async with database.transaction() as session:
         calls = (
@@ -44,7 +41,7 @@ async def live(request: Request, user: User) -> Response:
 
 
 @router.get("/events")
-async def changes(request: Request, user: User) -> Response:
+async def changes(request: Request, user: Viewer) -> Response:
     """Says "changed" whenever a call has."""
     return stream.changes(request.app.state.database, ("call",))
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form, Request
+from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, Field, ValidationError
 
@@ -12,14 +12,11 @@ from voiceagents.assistants.store import AssistantProblem
 from voiceagents.campaigns import limits
 from voiceagents.db import Database
 from voiceagents.web import audit
-from voiceagents.web.auth import Principal, current_user, require
-from voiceagents.web.models import Role
+from voiceagents.web.auth import Editor, Viewer
 from voiceagents.web.pages import rooms
 from voiceagents.web.pages.rendering import page, then
 
 router = APIRouter(prefix="/numbers")
-User = Annotated[Principal, Depends(current_user)]
-Editor = Annotated[Principal, Depends(require(Role.EDITOR))]
 _HERE = "/numbers"
 
 
@@ -29,7 +26,7 @@ class _Limits(BaseModel):
 
 
 @router.get("")
-async def show(request: Request, user: User) -> Response:
+async def show(request: Request, user: Viewer) -> Response:
     database: Database = request.app.state.database
     async with database.transaction() as session:
         numbers = await store.numbers(session)

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Form, Request
+from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, Field, ValidationError
 
@@ -13,14 +13,12 @@ from voiceagents.doctor.examination import examine
 from voiceagents.doctor.findings import Finding, State
 from voiceagents.web import accounts, audit
 from voiceagents.web.accounts import AccountProblem
-from voiceagents.web.auth import Principal, current_user, require
+from voiceagents.web.auth import Owner, Viewer
 from voiceagents.web.models import Role
 from voiceagents.web.pages.remembered import Remembered
 from voiceagents.web.pages.rendering import fragment, page, then
 
 router = APIRouter(prefix="/settings")
-User = Annotated[Principal, Depends(current_user)]
-Owner = Annotated[Principal, Depends(require(Role.OWNER))]
 
 _HERE = "/settings"
 _memory = Remembered()
@@ -32,7 +30,7 @@ class _Limits(BaseModel):
 
 
 @router.get("")
-async def show(request: Request, user: User) -> Response:
+async def show(request: Request, user: Viewer) -> Response:
     database: Database = request.app.state.database
     async with database.transaction() as session:
         whole = await limits.installation(session)
@@ -45,7 +43,7 @@ async def show(request: Request, user: User) -> Response:
 
 
 @router.get("/checks")
-async def checks(request: Request, user: User) -> Response:
+async def checks(request: Request, user: Viewer) -> Response:
     """The doctor's findings; they take a while, so they come after the page."""
     settings = request.app.state.settings
 
@@ -118,7 +116,7 @@ async def change(
 
 @router.post("/password")
 async def choose_password(
-    request: Request, user: User, old: Annotated[str, Form()] = "", new: Annotated[str, Form()] = ""
+    request: Request, user: Viewer, old: Annotated[str, Form()] = "", new: Annotated[str, Form()] = ""
 ) -> Response:
     try:
         await accounts.choose_password(
