@@ -9,7 +9,7 @@ import pytest
 
 from voiceagents.lab import Lab
 
-pytest_plugins = ["tests.database", "tests.agent", "tests.campaign_desk", "tests.web"]
+pytest_plugins = ["tests.database", "tests.agent", "tests.campaign_desk", "tests.web", "tests.bucket"]
 
 # Started in the background of a shell, we would ignore Ctrl-C, and so would every program that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)

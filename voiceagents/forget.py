@@ -8,7 +8,6 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -16,8 +15,9 @@ from sqlalchemy import ColumnElement, Text, case, cast, delete, func, literal, o
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from voiceagents.calendars.models import Booking, Calendar
-from voiceagents.calls import recordings, retention
+from voiceagents.calls import retention
 from voiceagents.calls.models import Call, CallEvent, Message, ToolCall, Turn
+from voiceagents.calls.recording_store import RecordingStore
 from voiceagents.calls.states import CallState, Direction, Outcome
 from voiceagents.campaigns import do_not_call
 from voiceagents.campaigns.models import Contact, ContactImport, DecisionRecord, DoNotCall
@@ -71,19 +71,19 @@ class _Found:
     contacts: Sequence[UUID]
 
 
-async def held(session: AsyncSession, data: Path, number: str, now: datetime) -> Held:
+async def held(session: AsyncSession, store: RecordingStore, number: str, now: datetime) -> Held:
     """What is held about a number (E.164)."""
-    return await _count(session, data, number, await _find(session, number), now)
+    return await _count(session, store, number, await _find(session, number), now)
 
 
 async def forget(
-    session: AsyncSession, data: Path, number: str, now: datetime, *, by: str, also_do_not_call: bool = False
+    session: AsyncSession, store: RecordingStore, number: str, now: datetime, *, by: str, also_do_not_call: bool = False
 ) -> Held:
     """Deletes all that is held about a number (E.164), in the caller's transaction. Answers what that was.
 
     Args:
         session: its transaction must end with this.
-        data: the data folder, in which the recordings are.
+        store: where the recordings are.
         number: whose data it is.
         now: the present moment.
         by: who asked for it, for the audit log.
@@ -91,6 +91,7 @@ async def forget(
 
     Raises:
         CallGoingOn: nothing was deleted.
+        BucketProblem: the bucket of recordings refused; the transaction must not be kept.
     """
     # Whoever means to call these people waits for us, or we for them: then their calls are seen below.
     mine = select(Contact.id).where(Contact.phone == number).order_by(Contact.id)
@@ -98,11 +99,11 @@ async def forget(
     if await session.scalar(select(func.count()).where(_with(number), Call.state != CallState.ENDED)):
         raise CallGoingOn("a call with this number is going on or about to be made")
     found = await _find(session, number)
-    what = await _count(session, data, number, found, now)
+    what = await _count(session, store, number, found, now)
     if not what.anything(also_do_not_call=also_do_not_call):
         return what
     await _keep_wish(session, number)
-    await _forget_calls(session, data, number, found.calls, now)
+    await _forget_calls(session, store, number, found.calls, now)
     for statement in _deletions(number, found):
         await session.execute(statement)
     await session.execute(_JOBS_GONE, _job_parameters(number, found))
@@ -141,7 +142,7 @@ async def _find(session: AsyncSession, number: str) -> _Found:
     return _Found(calls, contacts)
 
 
-async def _count(session: AsyncSession, data: Path, number: str, found: _Found, now: datetime) -> Held:
+async def _count(session: AsyncSession, store: RecordingStore, number: str, found: _Found, now: datetime) -> Held:
     async def rows(table: Any, *where: ColumnElement[bool]) -> int:
         return await session.scalar(select(func.count()).select_from(table).where(*where)) or 0
 
@@ -151,7 +152,7 @@ async def _count(session: AsyncSession, data: Path, number: str, found: _Found, 
     return Held(
         calls=len(found.calls),
         turns=await rows(Turn, Turn.call_id.in_(found.calls)),
-        recordings=len(recordings.existing(data, found.calls)),
+        recordings=len(await store.existing(found.calls)),
         tool_calls=await rows(ToolCall, ToolCall.call_id.in_(found.calls)),
         messages=await rows(Message, _messages(number, found)),
         contacts=len(found.contacts),
@@ -211,8 +212,10 @@ async def _keep_wish(session: AsyncSession, number: str) -> None:
         await do_not_call.add(session, number, None, "asked in a call")
 
 
-async def _forget_calls(session: AsyncSession, data: Path, number: str, calls: Sequence[UUID], now: datetime) -> None:
-    await retention.clear(session, data, calls, now)
+async def _forget_calls(
+    session: AsyncSession, store: RecordingStore, number: str, calls: Sequence[UUID], now: datetime
+) -> None:
+    await retention.clear(session, store, calls, now)
     came_in = Call.direction == Direction.INBOUND
     nobody = {name: None for name in ("contact_id", "contact_name", "room_name", "sip_call_id", "sip_reason")}
     await session.execute(

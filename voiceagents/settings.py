@@ -25,6 +25,7 @@ class SettingsError(Exception):
 
 Url = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^(wss?|https?)://[^\s/]+(/\S*)?$")]
 HttpUrl = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^https?://[^\s/]+/?$")]
+BucketName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]$")]
 
 
 def _default_data_folder() -> Path:
@@ -81,6 +82,16 @@ class Settings(BaseSettings):
     livekit_egress_folder: str = Field(
         default="/recordings", pattern=r"^/\S+$", description="Our folder of recordings as Egress sees it."
     )
+    recordings_bucket: BucketName | None = Field(
+        default=None, description="S3 bucket in which recordings are kept; unset: in the data folder."
+    )
+    recordings_prefix: str = Field(
+        default="", pattern=r"^([^\s/]\S*)?$", description="Folder of recordings in the bucket."
+    )
+    aws_endpoint_url: HttpUrl | None = Field(default=None, description="An S3-compatible server; unset: Amazon's.")
+    aws_region: str = Field(default="us-east-1", pattern=r"^[\w-]+$", description="The bucket's region.")
+    aws_access_key_id: str | None = Field(default=None, description="Unset: the machine's own role at Amazon.")
+    aws_secret_access_key: SecretStr | None = None
     retention_days: int | None = Field(
         default=None, ge=1, le=36500, description="Days after which recordings and words are deleted; unset: never."
     )
@@ -150,6 +161,18 @@ class Settings(BaseSettings):
             raise ValueError(
                 "SUPABASE_URL and SUPABASE_SERVICE_ROLE_KEY belong together: set both (Supabase's project settings, "
                 "API), or neither"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _bucket_is_whole(self) -> Self:
+        if self.recordings_bucket is None:
+            if self.recordings_prefix:
+                raise ValueError("RECORDINGS_PREFIX is a folder in RECORDINGS_BUCKET: set that, too, or neither")
+        elif (self.aws_access_key_id is None) != (self.aws_secret_access_key is None):
+            raise ValueError(
+                "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY belong together: set both, or neither where the machine "
+                "has a role of its own at Amazon"
             )
         return self
 

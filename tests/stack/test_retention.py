@@ -19,6 +19,7 @@ from voiceagents.calendars.base import BookingStatus
 from voiceagents.calendars.models import Booking, Calendar
 from voiceagents.calls import history, recordings, retention
 from voiceagents.calls.models import Call, CallEvent, Message, ToolCall, Turn
+from voiceagents.calls.recording_store import RecordingStore
 from voiceagents.calls.records import CallRecorded, CallUnderstood, Happened, ToolUsed, TurnSpoken
 from voiceagents.calls.states import CallState, Direction, EndedBy, MessageKind, Outcome, Speaker, ToolStatus
 from voiceagents.campaigns import do_not_call, engine
@@ -112,8 +113,8 @@ async def test_of_an_old_call_the_bare_row_stays(database: Database, tmp_path: P
     before = retention.limit(NOW, 30)
     async with database.transaction() as session:
         assert await retention.due(session, before) == retention.Due(1, 1, 1, 1, 1)
-    assert await retention.clear_batch(database, tmp_path, before, NOW) == 1
-    assert await retention.clear_batch(database, tmp_path, before, NOW) == 0
+    assert await retention.clear_batch(database, RecordingStore(tmp_path), before, NOW) == 1
+    assert await retention.clear_batch(database, RecordingStore(tmp_path), before, NOW) == 0
     left = await row(database, old)
     assert (left.to_number, left.outcome, left.ended_at) == (ANA, Outcome.COMPLETED, NOW - 31 * DAY)
     assert (left.summary, left.extracted, left.evidence, left.details, left.cleared_at) == (None, None, None, {}, NOW)
@@ -132,7 +133,7 @@ async def test_a_call_that_goes_on_is_never_cleared(database: Database, tmp_path
     long = await call_with(
         database, tmp_path, ANA, at=NOW - 99 * DAY, state=CallState.ANSWERED, ended_at=None, outcome=None
     )
-    assert await retention.clear_batch(database, tmp_path, NOW, NOW) == 0
+    assert await retention.clear_batch(database, RecordingStore(tmp_path), NOW, NOW) == 0
     assert recordings.existing(tmp_path, [long]) == [long]
 
 
@@ -143,14 +144,16 @@ async def test_each_transaction_clears_a_bounded_number(
     for days in (40, 41, 42):
         await call_with(database, tmp_path, ANA, at=NOW - days * DAY)
     # Two at once share the work.
-    both = await asyncio.gather(*(retention.clear_batch(database, tmp_path, NOW - 30 * DAY, NOW) for _ in range(2)))
-    assert sum(both) + await retention.clear_batch(database, tmp_path, NOW - 30 * DAY, NOW) == 3
+    both = await asyncio.gather(
+        *(retention.clear_batch(database, RecordingStore(tmp_path), NOW - 30 * DAY, NOW) for _ in range(2))
+    )
+    assert sum(both) + await retention.clear_batch(database, RecordingStore(tmp_path), NOW - 30 * DAY, NOW) == 3
     assert await count(database, Turn) == 0
 
 
 async def test_what_comes_in_late_about_a_cleared_call_is_not_written(database: Database, tmp_path: Path) -> None:
     old = await call_with(database, tmp_path, ANA, at=NOW - 31 * DAY)
-    await retention.clear_batch(database, tmp_path, NOW - 30 * DAY, NOW)
+    await retention.clear_batch(database, RecordingStore(tmp_path), NOW - 30 * DAY, NOW)
     facts = [
         TurnSpoken(call_id=old, item_id="2", speaker=Speaker.PERSON, text="Ana here", started_at=NOW),
         CallUnderstood(call_id=old, summary="Ana again."),
@@ -264,7 +267,7 @@ async def test_nothing_names_a_person_who_is_forgotten_and_others_keep_what_is_t
 ) -> None:
     ids = await known(database, tmp_path, ANA, "Ana Roe")
     async with database.transaction() as session:
-        await forget.forget(session, tmp_path, ANA, NOW, by="tester", also_do_not_call=True)
+        await forget.forget(session, RecordingStore(tmp_path), ANA, NOW, by="tester", also_do_not_call=True)
     left = await everything(database)
     for trace in (ANA, ANA[1:], "Ana Roe", str(ids["contact"])):
         # What Ben's own call says stays.
@@ -286,7 +289,7 @@ async def test_nothing_names_a_person_who_is_forgotten_and_others_keep_what_is_t
 async def test_the_audit_log_says_that_somebody_was_forgotten_and_not_who(database: Database, tmp_path: Path) -> None:
     await known(database, tmp_path, ANA, "Ana Roe")
     async with database.transaction() as session:
-        await forget.forget(session, tmp_path, ANA, NOW, by="tester")
+        await forget.forget(session, RecordingStore(tmp_path), ANA, NOW, by="tester")
         (entry,) = await session.scalars(select(AuditEntry))
     assert (entry.action, entry.actor_name, entry.subject_id) == ("forgot", "tester", forget.fingerprint(ANA))
     assert (entry.detail["calls"], entry.detail["contacts"], entry.detail["jobs"]) == (2, 1, 1)
@@ -299,10 +302,10 @@ async def test_who_is_not_to_be_called_stays_on_the_list(database: Database, tmp
     async with database.transaction() as session:
         await do_not_call.add(session, BEN, None, "")
         await do_not_call.remove(session, BEN, None, "asked for it")
-        await forget.forget(session, tmp_path, ANA, NOW, by="tester")
+        await forget.forget(session, RecordingStore(tmp_path), ANA, NOW, by="tester")
         assert [entry.phone for entry in await do_not_call.check(session, ANA)] == [ANA]
-        assert not (await forget.held(session, tmp_path, ANA, NOW)).anything(also_do_not_call=False)
-        await forget.forget(session, tmp_path, ANA, NOW, by="tester", also_do_not_call=True)
+        assert not (await forget.held(session, RecordingStore(tmp_path), ANA, NOW)).anything(also_do_not_call=False)
+        await forget.forget(session, RecordingStore(tmp_path), ANA, NOW, by="tester", also_do_not_call=True)
         assert not await do_not_call.check(session, ANA)
         assert [entry.phone for entry in await session.scalars(select(DoNotCall))] == [BEN]
 
@@ -310,7 +313,7 @@ async def test_who_is_not_to_be_called_stays_on_the_list(database: Database, tmp
 async def test_a_wish_not_to_be_called_again_outlives_the_call_that_said_so(database: Database, tmp_path: Path) -> None:
     await call_with(database, tmp_path, ANA, outcome=Outcome.OPTED_OUT, settled_at=None)
     async with database.transaction() as session:
-        await forget.forget(session, tmp_path, ANA, NOW, by="tester")
+        await forget.forget(session, RecordingStore(tmp_path), ANA, NOW, by="tester")
         assert [entry.reason for entry in await do_not_call.check(session, ANA)] == ["asked in a call"]
 
 
@@ -320,7 +323,7 @@ async def test_nobody_is_forgotten_during_a_call(state: CallState, database: Dat
     await call_with(database, tmp_path, ANA, state=state, ended_at=None, outcome=None)
     with pytest.raises(forget.CallGoingOn):
         async with database.transaction() as session:
-            await forget.forget(session, tmp_path, ANA, NOW, by="tester")
+            await forget.forget(session, RecordingStore(tmp_path), ANA, NOW, by="tester")
     assert await count(database, Turn) == 2
 
 

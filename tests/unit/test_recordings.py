@@ -15,22 +15,24 @@ from uuid import UUID, uuid4
 import av
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from livekit import api, rtc
 from livekit.agents import Agent, AgentSession
 from livekit.agents.voice import io
 
 from tests.agent import until
 from voiceagents.calls import recordings
+from voiceagents.calls.bucket import ByteRange
 from voiceagents.calls.models import Call
+from voiceagents.calls.recording_store import RecordingStore
 from voiceagents.calls.records import FACT, CallRecorded, Fact, Happened
 from voiceagents.livekit.egress import EgressRecording
 from voiceagents.livekit.recording import CallRecording
 from voiceagents.settings import Settings, SettingsError, load
-from voiceagents.web.pages.recordings import recording_of
+from voiceagents.web.recordings import recording_of
 
 pytestmark = pytest.mark.unit
-
-NO_SESSION: Any = None
 
 
 def made(data: Path, call_id: UUID, sound: bytes = b"OggS") -> recordings.Unfinished:
@@ -160,19 +162,62 @@ async def test_nothing_outside_the_folder_is_played(kept: dict[str, Any], tmp_pa
     (recordings.folder(tmp_path) / "link.ogg").symlink_to(secret)
     if isinstance(found := kept.get("recording"), dict) and found.get("file") == "{secret}":
         kept = {"recording": {"file": str(secret)}}
-    settings = Settings(_env_file=None, voiceagents_data=tmp_path)  # pyright: ignore[reportCallIssue]
-    assert await recording_of(NO_SESSION, settings, Call(details=kept)) is None
+    assert await recording_of(RecordingStore(tmp_path), Call(details=kept)) is None
 
 
 async def test_a_recording_is_found_where_the_agent_puts_it(tmp_path: Path) -> None:
     call_id = uuid4()
     made(tmp_path, call_id).keep()
     details = {"recording": {"file": recordings.file_name(call_id), "started_at": "2026-11-25T17:00:00+00:00"}}
-    settings = Settings(_env_file=None, voiceagents_data=tmp_path)  # pyright: ignore[reportCallIssue]
-    found = await recording_of(NO_SESSION, settings, Call(details=details))
+    found = await recording_of(RecordingStore(tmp_path), Call(details=details))
     assert found is not None
-    assert found.path == recordings.folder(tmp_path) / recordings.file_name(call_id)
+    assert found.place == recordings.folder(tmp_path) / recordings.file_name(call_id)
     assert found.started_at is not None
+
+
+@pytest.mark.parametrize(
+    ("header", "part"),
+    [
+        ("bytes=0-", (0, 1000)), ("bytes=0-0", (0, 1)), ("bytes=10-19", (10, 20)), ("bytes=990-5000", (990, 1000)),
+        ("bytes=-10", (990, 1000)), ("bytes=-5000", (0, 1000)), ("bytes= 5 - 6", (5, 7)),
+        ("bytes=1000-", None), ("bytes=-0", None),
+    ],
+)  # fmt: skip
+def test_a_part_of_a_recording_is_what_the_header_says(header: str, part: tuple[int, int] | None) -> None:
+    asked = ByteRange.parse(header)
+    assert asked is not None
+    assert asked.within(1000) == part
+
+
+@pytest.mark.parametrize(
+    "header", [None, "", "bytes", "bytes=-", "bytes=2-1", "bytes=0-1,5-6", "lines=1-2", "bytes=a-b"]
+)
+def test_a_range_that_we_do_not_serve_asks_for_everything(header: str | None) -> None:
+    assert ByteRange.parse(header) is None
+
+
+@given(st.text(alphabet="bytes=0123456789-, ", max_size=30), st.integers(1, 10_000))
+def test_a_part_lies_within_the_file(header: str, size: int) -> None:
+    asked = ByteRange.parse(header)
+    part = asked.within(size) if asked is not None else None
+    assert part is None or 0 <= part[0] < part[1] <= size
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"RECORDINGS_BUCKET": "My Bucket"}, "RECORDINGS_BUCKET"),
+        ({"RECORDINGS_PREFIX": "calls"}, "RECORDINGS_BUCKET"),
+        ({"RECORDINGS_BUCKET": "calls", "RECORDINGS_PREFIX": "/calls"}, "RECORDINGS_PREFIX"),
+        ({"RECORDINGS_BUCKET": "calls", "AWS_ACCESS_KEY_ID": "key"}, "AWS_SECRET_ACCESS_KEY"),
+        ({"RECORDINGS_BUCKET": "calls", "AWS_ENDPOINT_URL": "s3.example.com"}, "AWS_ENDPOINT_URL"),
+    ],
+)
+def test_half_a_bucket_is_refused_by_name(given: dict[str, str], says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=says):
+        load()
 
 
 # --- a session that is recorded ---------------------------------------------------------------------------------------
@@ -298,12 +343,13 @@ class FakeEgress:
 
 
 def by_egress(
-    livekit: FakeEgress, data: Path, facts: list[Fact], call_id: UUID
+    livekit: FakeEgress, data: Path, facts: list[Fact], call_id: UUID, **settings: Any
 ) -> tuple[EgressRecording, AgentSession[None]]:
     session: AgentSession[None] = AgentSession()
     session.input.audio, session.output.audio = Microphone(), Earpiece()
     own = CallRecording(call_id, data, facts.append)
-    recording = EgressRecording(call_id, livekit, "call-x", "/recordings/", facts.append, own)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    kept = Settings(_env_file=None, **settings)  # pyright: ignore[reportCallIssue]
+    recording = EgressRecording(call_id, livekit, "call-x", kept, facts.append, own)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     recording.attach(session)
     return recording, session
 
@@ -317,7 +363,7 @@ async def happens(facts: list[Fact]) -> Fact:
 
 async def test_egress_is_asked_for_sound_alone_in_the_file_that_pages_play(tmp_path: Path) -> None:
     livekit, facts, call_id = FakeEgress(), list[Fact](), uuid4()
-    recording, _ = by_egress(livekit, tmp_path, facts, call_id)
+    recording, _ = by_egress(livekit, tmp_path, facts, call_id, livekit_egress_folder="/recordings/")
     await recording.begin()
     fact = await happens(facts)
     await recording.finish()
@@ -332,6 +378,24 @@ async def test_egress_is_asked_for_sound_alone_in_the_file_that_pages_play(tmp_p
     (file,) = asked.file_outputs
     assert (file.file_type, file.filepath) == (api.EncodedFileType.OGG, f"/recordings/{call_id}.ogg")
     assert not recordings.folder(tmp_path).exists(), "the agent does not record beside it"
+
+
+@pytest.mark.parametrize(("prefix", "path"), [("", "{}.ogg"), ("eu/calls/", "eu/calls/{}.ogg")])
+async def test_egress_is_told_to_put_it_into_the_bucket_where_there_is_one(
+    prefix: str, path: str, tmp_path: Path
+) -> None:
+    livekit, facts, call_id = FakeEgress(), list[Fact](), uuid4()
+    recording, _ = by_egress(
+        livekit, tmp_path, facts, call_id, recordings_bucket="calls", recordings_prefix=prefix,
+        aws_endpoint_url="https://s3.example.com", aws_access_key_id="key", aws_secret_access_key="secret",
+    )  # fmt: skip
+    await recording.begin()
+    await happens(facts)
+    await recording.finish()
+    ((file,),) = (asked.file_outputs for asked in livekit.asked)
+    assert file.filepath == path.format(call_id)
+    assert (file.s3.bucket, file.s3.endpoint, file.s3.force_path_style) == ("calls", "https://s3.example.com", True)
+    assert (file.s3.access_key, file.s3.secret) == ("key", "secret")
 
 
 async def test_the_agent_records_where_egress_refuses(tmp_path: Path) -> None:

@@ -7,8 +7,10 @@ and is locked; the lock goes with the process, so that what a killed agent left 
 import fcntl
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 from uuid import UUID
 
 log = logging.getLogger("voiceagents.recordings")
@@ -78,6 +80,29 @@ def salvage(data: Path) -> list[UUID]:
     return kept
 
 
+@contextmanager
+def whole(data: Path, call_id: UUID) -> Generator[BinaryIO | None]:
+    """The recording of a call, open and held against others who ask for it here; None when it is gone or held."""
+    try:
+        file = (folder(data) / file_name(call_id)).open("rb")
+    except FileNotFoundError:
+        yield None
+        return
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield None
+            return
+        yield file if os.fstat(file.fileno()).st_nlink else None
+
+
+def all_whole(data: Path) -> list[UUID]:
+    """Of which calls the recording in the folder is whole."""
+    found = (_call_of(path, SUFFIX) for path in folder(data).glob(f"*{SUFFIX}"))
+    return [call_id for call_id in found if call_id is not None]
+
+
 def existing(data: Path, call_ids: Iterable[UUID]) -> list[UUID]:
     """Of which of these calls a recording is there."""
     return [call_id for call_id in call_ids if any(path.exists() for path in _files(data, call_id))]
@@ -100,9 +125,9 @@ def _files(data: Path, call_id: UUID) -> Iterator[Path]:
     yield place / f"{call_id}{_UNFINISHED}"
 
 
-def _call_of(path: Path) -> UUID | None:
+def _call_of(path: Path, suffix: str = _UNFINISHED) -> UUID | None:
     try:
-        return UUID(path.name.removesuffix(_UNFINISHED))
+        return UUID(path.name.removesuffix(suffix))
     except ValueError:
         return None
 

@@ -7,15 +7,14 @@ breaks off is simply done again.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, Subquery, Text, and_, cast, delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from voiceagents.calls import recordings
 from voiceagents.calls.models import Call, CallEvent, Message, ToolCall, Turn
+from voiceagents.calls.recording_store import RecordingStore
 from voiceagents.db import Database
 
 BATCH = 200
@@ -58,18 +57,26 @@ async def due(session: AsyncSession, before: datetime) -> Due:
     )
 
 
-async def clear_batch(database: Database, data: Path, before: datetime, now: datetime) -> int:
-    """Clears the oldest calls that ended before a moment. Answers how many these were; 0 when none is left."""
+async def clear_batch(database: Database, store: RecordingStore, before: datetime, now: datetime) -> int:
+    """Clears the oldest calls that ended before a moment. Answers how many these were; 0 when none is left.
+
+    Raises:
+        BucketProblem: the bucket of recordings refused; nothing was cleared.
+    """
     async with database.transaction() as session:
         oldest = select(Call.id).where(_old(before)).order_by(Call.ended_at).limit(BATCH)
         calls = (await session.scalars(oldest.with_for_update(skip_locked=True))).all()
         if calls:
-            await clear(session, data, calls, now)
+            await clear(session, store, calls, now)
         return len(calls)
 
 
-async def clear(session: AsyncSession, data: Path, calls: Sequence[UUID], now: datetime) -> None:
-    """Deletes what was said in these calls and what was made of it. What comes in later about it is not written."""
+async def clear(session: AsyncSession, store: RecordingStore, calls: Sequence[UUID], now: datetime) -> None:
+    """Deletes what was said in these calls and what was made of it. What comes in later about it is not written.
+
+    Raises:
+        BucketProblem: the bucket of recordings refused; the transaction must not be kept.
+    """
     await session.execute(delete(Turn).where(Turn.call_id.in_(calls)))
     await session.execute(delete(Message).where(Message.call_id.in_(calls)))
     await session.execute(update(ToolCall).where(ToolCall.call_id.in_(calls)).values(arguments={}, result=None))
@@ -82,7 +89,7 @@ async def clear(session: AsyncSession, data: Path, calls: Sequence[UUID], now: d
         .values(cleared_at=now, summary=None, extracted=None, evidence=None, details=_without_recording())
         .execution_options(synchronize_session=False)
     )
-    recordings.delete(data, calls)
+    await store.delete(calls)
 
 
 def _without_recording() -> ColumnElement[dict[str, Any]]:

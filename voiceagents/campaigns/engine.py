@@ -35,7 +35,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from voiceagents import clock
 from voiceagents.calls import history, retention
+from voiceagents.calls.bucket import BucketProblem
 from voiceagents.calls.models import Call
+from voiceagents.calls.recording_store import RecordingStore
 from voiceagents.calls.states import CallState
 from voiceagents.calls.watcher import Watcher
 from voiceagents.campaigns import dispatcher, feeding, lifecycle, places, settling
@@ -345,9 +347,13 @@ class Engine:
             await self._defer(self._dispatch, f"dispatch:{call_id}", call_id=str(call_id))
 
     async def _run_retain(self, timestamp: int) -> None:
-        days, data, now = self._settings.retention_days, self._settings.voiceagents_data, clock.now()
+        days, store, now = self._settings.retention_days, RecordingStore.of(self._settings), clock.now()
         while days is not None and not self._stop.is_set():
-            cleared = await retention.clear_batch(self._database, data, retention.limit(now, days), now)
+            try:
+                cleared = await retention.clear_batch(self._database, store, retention.limit(now, days), now)
+            except BucketProblem as error:
+                log.warning("RETENTION_WAITING | nothing more is deleted until then | cause=%s", error)
+                return
             if not cleared:
                 return
             log.info("RETENTION | calls=%d | what was said in them is deleted", cleared)

@@ -84,14 +84,17 @@ def _table(found: "Held", *, also_do_not_call: bool) -> Table:
 
 async def _held(settings: Settings, number: str) -> "Held":
     from voiceagents import forget as service
+    from voiceagents.calls.recording_store import RecordingStore
 
     async with database(settings) as opened, opened.transaction() as session:
-        return await service.held(session, settings.voiceagents_data, number, clock.now())
+        return await service.held(session, RecordingStore.of(settings), number, clock.now())
 
 
 async def _forget(settings: Settings, number: str, *, also_do_not_call: bool) -> bool:
     """Whether the number stands on a do-not-call list afterwards."""
     from voiceagents import forget as service
+    from voiceagents.calls.bucket import BucketProblem
+    from voiceagents.calls.recording_store import RecordingStore
     from voiceagents.campaigns import do_not_call
 
     async with database(settings) as opened:
@@ -99,7 +102,7 @@ async def _forget(settings: Settings, number: str, *, also_do_not_call: bool) ->
             async with opened.transaction() as session:
                 await service.forget(
                     session,
-                    settings.voiceagents_data,
+                    RecordingStore.of(settings),
                     number,
                     clock.now(),
                     by=getpass.getuser(),
@@ -108,3 +111,5 @@ async def _forget(settings: Settings, number: str, *, also_do_not_call: bool) ->
                 return bool(await do_not_call.check(session, number))
         except service.CallGoingOn as error:
             raise Problem(f"Nothing was deleted: {error}. Wait until it is over, or pause its campaign.") from None
+        except BucketProblem as error:
+            raise Problem(f"Nothing was deleted: {error}") from None

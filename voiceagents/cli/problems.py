@@ -52,6 +52,7 @@ def explained(error: Exception) -> str | None:
 
     from voiceagents.assistants.store import AssistantProblem
     from voiceagents.calendars.base import CalendarDown, CalendarProblem
+    from voiceagents.calls.bucket import BucketProblem
     from voiceagents.calls.metadata import MetadataError
     from voiceagents.calls.placing import CannotPlace
     from voiceagents.campaigns.lifecycle import CampaignProblem
@@ -64,6 +65,7 @@ def explained(error: Exception) -> str | None:
 
     known = (
         AssistantProblem,
+        BucketProblem,
         CalendarDown,
         CalendarProblem,
         CampaignProblem,

@@ -42,14 +42,16 @@ def run_now(
 
     async def work() -> "tuple[Due, int]":
         from voiceagents.calls import retention
+        from voiceagents.calls.recording_store import RecordingStore
 
+        store = RecordingStore.of(settings)
         now = clock.now()
         before = retention.limit(now, kept)
         async with database(settings) as opened:
             async with opened.transaction() as session:
                 found = await retention.due(session, before)
             cleared = 0
-            while not dry_run and (some := await retention.clear_batch(opened, settings.voiceagents_data, before, now)):
+            while not dry_run and (some := await retention.clear_batch(opened, store, before, now)):
                 cleared += some
             return found, cleared
 

@@ -30,6 +30,8 @@ async def examine(settings: Settings, *, passive: bool) -> AsyncGenerator[Findin
         if (found := await supabase.check(settings)) is not None:
             yield found
         yield await speech.check(settings)
+        if (found := await storage.bucket(settings, passive=passive)) is not None:
+            yield found
     finally:
         if opened is not None:
             await opened.close()

@@ -1,10 +1,11 @@
-"""Is the database there, and do its tables fit?"""
+"""Is the database there, do its tables fit, and would recordings get to where they are to stay?"""
 
 import asyncio
 
 import psycopg
 
 from voiceagents import schema, storage
+from voiceagents.calls.bucket import Bucket, BucketProblem
 from voiceagents.db import DatabaseProblem
 from voiceagents.doctor.findings import Finding, broken, good, unknown
 from voiceagents.settings import Settings
@@ -22,6 +23,21 @@ async def database(settings: Settings) -> tuple[Finding, str | None]:
     place = "embedded PostgreSQL in the data folder" if settings.database_url is None else "PostgreSQL by DATABASE_URL"
     finding = fits(place, revision, schema.head())
     return finding, url if revision == schema.head() else None
+
+
+async def bucket(settings: Settings, *, passive: bool) -> Finding | None:
+    """Whether the bucket for recordings takes files; None when there is to be none."""
+    subject, found = "recordings", Bucket.of(settings)
+    if found is None:
+        return None
+    if passive:
+        return unknown(subject, f"{found.place} not asked (--passive)")
+    try:
+        await found.check()
+    except BucketProblem as error:
+        said, _, mend = str(error).rpartition("; ")
+        return broken(subject, said or mend, mend if said else "")
+    return good(subject, f"{found.place} takes files and deletes them")
 
 
 def fits(place: str, revision: str | None, expected: str) -> Finding:

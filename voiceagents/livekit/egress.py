@@ -1,7 +1,8 @@
 """How is a call recorded by LiveKit Egress, where that runs? It is asked at the answer, and ends with the room.
 
-Egress writes into its own folder LIVEKIT_EGRESS_FOLDER, which must be our folder of recordings, mounted there: then
-recordings are played, kept and deleted like all others. Where Egress refuses, the agent records by itself.
+With a bucket for recordings Egress is told to put its file there. Without one it writes into its own folder
+LIVEKIT_EGRESS_FOLDER, which must be our folder of recordings, mounted there. Either way recordings are played, kept and
+deleted like all others. Where Egress refuses, the agent records by itself.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from livekit.agents import AgentSession
 from voiceagents.calls import recordings
 from voiceagents.calls.records import CallRecorded, Fact
 from voiceagents.livekit.recording import CallRecording
+from voiceagents.settings import Settings
 
 log = logging.getLogger("voiceagents.recordings")
 
@@ -25,15 +27,33 @@ _ANSWERS = 10.0
 """Seconds within which LiveKit must have started it."""
 
 
-def request(room: str, call_id: UUID, folder: str) -> api.RoomCompositeEgressRequest:
+def request(room: str, call_id: UUID, settings: Settings) -> api.RoomCompositeEgressRequest:
     """What LiveKit is asked for: sound alone, the agent on a channel of its own, in a file that browsers play."""
+    upload = _upload(settings)
+    folder = settings.livekit_egress_folder if upload is None else settings.recordings_prefix
     file = api.EncodedFileOutput(
         file_type=api.EncodedFileType.OGG,
-        filepath=f"{folder.rstrip('/')}/{recordings.file_name(call_id)}",
+        filepath=f"{folder.rstrip('/')}/{recordings.file_name(call_id)}".removeprefix("" if upload is None else "/"),
         disable_manifest=True,
+        s3=upload,
     )
     return api.RoomCompositeEgressRequest(
         room_name=room, audio_only=True, audio_mixing=api.AudioMixing.DUAL_CHANNEL_AGENT, file_outputs=[file]
+    )
+
+
+def _upload(settings: Settings) -> api.S3Upload | None:
+    """Where Egress is to put its file by itself; without a key, by a key of its own."""
+    if settings.recordings_bucket is None:
+        return None
+    secret = settings.aws_secret_access_key
+    return api.S3Upload(
+        bucket=settings.recordings_bucket,
+        region=settings.aws_region,
+        endpoint=settings.aws_endpoint_url or "",
+        force_path_style=settings.aws_endpoint_url is not None,
+        access_key=settings.aws_access_key_id or "",
+        secret=secret.get_secret_value() if secret is not None else "",
     )
 
 
@@ -44,7 +64,7 @@ class EgressRecording:
         call_id: whose recording it is.
         livekit: LiveKit's API.
         room: the call's room.
-        folder: the folder of recordings as Egress sees it.
+        settings: where recordings stay.
         write: takes the facts that are to be written down.
         otherwise: records when Egress does not.
     """
@@ -54,13 +74,13 @@ class EgressRecording:
         call_id: UUID,
         livekit: api.LiveKitAPI,
         room: str,
-        folder: str,
+        settings: Settings,
         write: Callable[[Fact], None],
         otherwise: CallRecording,
     ) -> None:
         self._call_id = call_id
         self._livekit = livekit
-        self._request = request(room, call_id, folder)
+        self._request = request(room, call_id, settings)
         self._write = write
         self._otherwise = otherwise
         self._starting: asyncio.Task[None] | None = None

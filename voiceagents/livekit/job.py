@@ -113,8 +113,7 @@ class Job:
         own = CallRecording(call_id, settings.voiceagents_data if wanted else None, write)
         if not wanted or not settings.livekit_egress:
             return own
-        folder = settings.livekit_egress_folder
-        return EgressRecording(call_id, self.livekit, self.room_name, folder, write, otherwise=own)
+        return EgressRecording(call_id, self.livekit, self.room_name, settings, write, otherwise=own)
 
     async def end(self, call_id: UUID, ending: Ending) -> None:
         """Hangs up and writes down how the call ended.

@@ -26,11 +26,13 @@ from voiceagents.calls import presence, recordings, watcher
 from voiceagents.calls.history import Gate
 from voiceagents.calls.metadata import JobMetadata, MetadataError, is_outbound_room, parse_job, parse_room
 from voiceagents.calls.recorder import HistoryUnavailable, Recorder
+from voiceagents.calls.recording_store import RecordingStore
 from voiceagents.db import DatabaseProblem
 from voiceagents.livekit import inbound, outbound, sip, speech
 from voiceagents.livekit.capacity import Capacity, raise_file_limit
 from voiceagents.livekit.control import CallControl
 from voiceagents.livekit.job import Job, TakeTurn, WorkerContext
+from voiceagents.livekit.uploads import Uploads
 from voiceagents.settings import Settings, SettingsError, load
 
 log = logging.getLogger("voiceagents.worker")
@@ -202,6 +204,7 @@ async def _serve(settings: Settings, context: WorkerContext, prepare: Callable[[
     server = build_server(settings, prepare)
     stopping = _StopSignal()
     heartbeat = asyncio.create_task(_heartbeat(context, server))
+    uploading = asyncio.create_task(_upload(context))
     watching = watcher.spawn(settings)
     serving = asyncio.create_task(server.run(devmode=False))
 
@@ -217,6 +220,7 @@ async def _serve(settings: Settings, context: WorkerContext, prepare: Callable[[
             await serving
     finally:
         heartbeat.cancel()
+        uploading.cancel()
         await _leave(context)
         watching.release()
 
@@ -258,6 +262,12 @@ async def _heartbeat(context: WorkerContext, server: AgentServer) -> None:
                 after_writes=False,
             )
         await asyncio.sleep(presence.BEAT)
+
+
+async def _upload(context: WorkerContext) -> None:
+    store = RecordingStore.of(context.settings)
+    if store.bucket is not None:
+        await Uploads(store, lambda question: context.recorder.ask(question, after_writes=False)).run()
 
 
 async def _leave(context: WorkerContext) -> None:

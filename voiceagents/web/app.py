@@ -1,7 +1,7 @@
 """How do the parts of the web application come together? One FastAPI application: API, pages, hooks, static files.
 
-Everything a request needs is in `app.state`: `settings`, `database`, `passwords`. Behind them are the same services
-that the command line uses.
+Everything a request needs is in `app.state`: `settings`, `database`, `passwords`, `recordings`. Behind them are the
+same services that the command line uses.
 """
 
 from collections.abc import AsyncGenerator
@@ -13,6 +13,7 @@ from fastapi import Depends, FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from voiceagents import storage
+from voiceagents.calls.recording_store import RecordingStore
 from voiceagents.db import Database
 from voiceagents.settings import Settings
 from voiceagents.web import api, known_errors, problems, webhooks_in
@@ -61,6 +62,7 @@ def create_app(settings: Settings, database: Database | None = None, *, with_pag
     app.state.settings = settings
     app.state.database = database
     app.state.passwords = Passwords()
+    app.state.recordings = RecordingStore.of(settings)
     app.state.background = Background()
     problems.install(app)
     known_errors.install(app)

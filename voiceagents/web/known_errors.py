@@ -17,6 +17,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from voiceagents.assistants.store import AssistantProblem
+from voiceagents.calls.bucket import BucketProblem
 from voiceagents.calls.metadata import MetadataError
 from voiceagents.campaigns.lifecycle import CampaignProblem
 from voiceagents.campaigns.numbers import UnknownRegion
@@ -117,6 +118,10 @@ def _livekit(error: Exception) -> Problem:
     return Problem(503, "LiveKit did not do its part", said, kind="livekit", headers=_SOON)
 
 
+def _bucket(error: BucketProblem) -> Problem:
+    return Problem(503, "The recordings are out of reach", str(error), kind="recordings-away", headers=_SOON)
+
+
 def _unicode(_error: UnicodeEncodeError) -> Problem:
     return invalid("body", "A text holds half of a character pair (a lone surrogate), which cannot be stored.")
 
@@ -124,6 +129,7 @@ def _unicode(_error: UnicodeEncodeError) -> Problem:
 _KNOWN: dict[type[Exception], Callable[..., Problem | None]] = {
     AccountProblem: _account,
     AssistantProblem: _conflict,
+    BucketProblem: _bucket,
     CampaignProblem: _conflict,
     CarrierError: _conflict,
     EndpointProblem: _endpoint,

@@ -28,6 +28,7 @@ from voiceagents.web.auth import Editor, Viewer
 from voiceagents.web.idempotency import HEADER, Documented, IdempotentRoute
 from voiceagents.web.paging import Cursor, Limit, Page, page_of
 from voiceagents.web.problems import conflict, invalid, not_found
+from voiceagents.web.recordings import recording_of
 
 router = APIRouter(prefix="/calls", tags=["calls"], route_class=IdempotentRoute)
 
@@ -120,6 +121,25 @@ async def get_call(_by: Viewer, session: Tx, call_id: UUID) -> CallStory:
     """One call with its transcript and timeline."""
     call = await _find(session, call_id)
     return CallStory.of(call, await history.transcript(session, call_id), await history.timeline(session, call_id))
+
+
+@router.get(
+    "/{call_id}/recording",
+    response_class=Response,
+    responses={
+        200: {"description": "The audio", "content": {"audio/ogg": {}}},
+        206: {"description": "The part that `Range` asked for", "content": {"audio/ogg": {}}},
+        416: {"description": "It has no such part"},
+    },
+)
+async def get_recording(request: Request, _by: Viewer, data: Data, call_id: UUID) -> Response:
+    """The recording of a call: Opus in Ogg, left the person, right the assistant. `Range` asks for a part of it."""
+    async with data.transaction() as session:
+        call = await _find(session, call_id)
+    recording = await recording_of(request.app.state.recordings, call)
+    if recording is None:
+        raise not_found("This call has no recording, or it has not got here yet.")
+    return await recording.response(request.headers.get("range"))
 
 
 @router.post("", status_code=201)

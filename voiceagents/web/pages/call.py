@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from voiceagents.calls import history
+from voiceagents.calls.bucket import BucketProblem
 from voiceagents.calls.models import Call, CallEvent, Turn
 from voiceagents.calls.states import CallState, Direction, Speaker
 from voiceagents.campaigns.models import Campaign
@@ -19,10 +20,10 @@ from voiceagents.db import Database
 from voiceagents.web import audit
 from voiceagents.web.auth import Editor, Viewer
 from voiceagents.web.pages import rooms
-from voiceagents.web.pages.recordings import recording_of
 from voiceagents.web.pages.rendering import fragment, page, then
 from voiceagents.web.pages.words import mend_of, of_outcome, plain
 from voiceagents.web.problems import not_found
+from voiceagents.web.recordings import Recording, recording_of
 
 router = APIRouter(prefix="/calls/{call_id}")
 
@@ -59,10 +60,11 @@ async def show(request: Request, user: Viewer, call_id: UUID) -> Response:
         tools = await history.tool_calls(session, call_id)
         messages = await history.messages(session, call_id)
         campaign = await _campaign_of(session, call)
-        recording = await recording_of(session, request.app.state.settings, call)
+    recording, out_of_reach = await _recording(request, call)
     context: dict[str, Any] = {
         "call": call, "turns": turns, "moments": _moments(call, events), "tools": tools, "messages": messages,
-        "campaign": campaign, "recording": recording, "agent": Speaker.AGENT, "of_outcome": of_outcome,
+        "campaign": campaign, "recording": recording, "out_of_reach": out_of_reach, "agent": Speaker.AGENT,
+        "of_outcome": of_outcome,
         "zero": recording.started_at if recording and recording.started_at else call.answered_at or call.created_at,
         "mend": mend_of(call.outcome.value, call.sip_status) if call.outcome else "",
         "zone": _zone_of(call),
@@ -96,10 +98,11 @@ async def play(request: Request, user: Viewer, call_id: UUID) -> Response:
     """The audio, with ranges, so that a player can jump."""
     database: Database = request.app.state.database
     async with database.transaction() as session:
-        recording = await recording_of(session, request.app.state.settings, await _call(session, call_id))
+        call = await _call(session, call_id)
+    recording = await recording_of(request.app.state.recordings, call)
     if recording is None:
         raise not_found("This call has no recording.")
-    return await recording.response()
+    return await recording.response(request.headers.get("range"))
 
 
 @router.post("/hang-up")
@@ -114,6 +117,14 @@ async def hang_up(request: Request, user: Editor, call_id: UUID) -> Response:
     return then(
         request, f"/calls/{call_id}", "LiveKit did not delete the room; try again." if stuck else "The call is hung up."
     )
+
+
+async def _recording(request: Request, call: Call) -> tuple[Recording | None, str]:
+    """The recording, and what keeps it from us; the page is shown all the same."""
+    try:
+        return await recording_of(request.app.state.recordings, call), ""
+    except BucketProblem as error:
+        return None, str(error)
 
 
 async def _call(session: AsyncSession, call_id: UUID) -> Call:
