@@ -160,7 +160,7 @@ _PUT_OFF = """
 """
 
 
-async def _no_dispatch(_session: object, _call: UUID) -> None:
+async def _no_dispatch(_session: object, _calls: Sequence[UUID]) -> None:
     pass
 
 

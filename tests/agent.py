@@ -34,8 +34,9 @@ from livekit import api
 import voiceagents
 from tests.database import Server
 from voiceagents.calls import history
-from voiceagents.calls.dispatch import OutboundCall, dispatch
+from voiceagents.calls.dispatch import OutboundCall
 from voiceagents.calls.models import Call, CallEvent, Turn
+from voiceagents.calls.placing import hand_over
 from voiceagents.calls.states import CallState, Speaker
 from voiceagents.db import Database
 from voiceagents.lab import Lab
@@ -235,7 +236,7 @@ class Agent:
             }
         )
         started = time.time()
-        room = await dispatch(self.database, self.livekit, call)
+        room = await hand_over(self.database, self.livekit, call)
         return Placed(self, call.id, room, number, started)
 
     async def send(self, room: str, metadata: str, *, room_metadata: str = "") -> None:

@@ -117,8 +117,8 @@ class Desk:
         """One feeding, and the calls that it deferred for dispatch."""
         deferred: list[UUID] = []
 
-        async def defer(_: AsyncSession, call_id: UUID) -> None:
-            deferred.append(call_id)
+        async def defer(_: AsyncSession, call_ids: Sequence[UUID]) -> None:
+            deferred.extend(call_ids)
 
         async with (database or self.database).transaction() as session:
             await self.beat(session)

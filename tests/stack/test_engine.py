@@ -19,8 +19,9 @@ from tests.agent import Agent, StartAgent, new_number, until
 from tests.campaign_desk import ALWAYS
 from tests.stack.command_line import surroundings
 from voiceagents.calls import presence
-from voiceagents.calls.dispatch import OutboundCall, dispatch
+from voiceagents.calls.dispatch import OutboundCall
 from voiceagents.calls.models import Call
+from voiceagents.calls.placing import hand_over
 from voiceagents.calls.states import CallState
 from voiceagents.campaigns import decisions, lifecycle, limits
 from voiceagents.campaigns.engine import LISTENER
@@ -314,7 +315,7 @@ async def test_an_engine_offers_a_call_again_that_no_agent_took_when_no_agent_ha
               outlives_starter=False)
     ]  # fmt: skip
     try:
-        await dispatch(floor.agent.database, floor.agent.livekit, call)
+        await hand_over(floor.agent.database, floor.agent.livekit, call)
         wire = [sys.executable, "-m", "bench._wire_agent", name]
         environment |= {"DATABASE_URL": environment["DATABASE_URL"].replace("+psycopg", "", 1)}
         programs.append(spawn("wire", wire, environment, floor.folder / "wire.log", outlives_starter=False))

@@ -4,6 +4,7 @@ odd clocks, locks; nobody dials."""
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -294,7 +295,7 @@ async def test_a_campaign_whose_calls_fail_for_one_cause_is_paused_with_the_caus
 async def test_an_engine_that_is_cancelled_while_it_feeds_takes_nothing_with_it(desk: Desk) -> None:  # TC-055
     campaign = await desk.campaign(4, max_concurrent=2, retry={"no_answer": {"attempts": 1}})
 
-    async def cancelled(_session: AsyncSession, _call: UUID) -> None:
+    async def cancelled(_session: AsyncSession, _calls: Sequence[UUID]) -> None:
         raise asyncio.CancelledError
 
     async def feed_and_be_cancelled() -> None:

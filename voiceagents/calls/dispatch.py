@@ -1,6 +1,6 @@
-"""How does a call get to an agent?
+"""How does a call that has its row get to an agent?
 
-The row, then the room with its context, then the dispatch; each step may be done again after a crash.
+A room with the call's context, and in it the dispatch; both may be done again after a crash.
 """
 
 import logging
@@ -75,9 +75,26 @@ class OutboundCall:
             campaign_id=self.campaign_id,
         )
 
+    def opened(self) -> CallOpened:
+        """What is true of the call before anybody has heard of it."""
+        return CallOpened(
+            call_id=self.id,
+            at=datetime.now(UTC),
+            direction=Direction.OUTBOUND,
+            state=CallState.QUEUED,
+            to_number=self.number,
+            room_name=outbound_room(self.number, self.id),
+            trunk_id=self.trunk_id,
+            assistant_id=self.assistant_id,
+            campaign_id=self.campaign_id,
+            contact_id=self.contact_id,
+            contact_name=self.contact_name or None,
+            attempt=self.attempt,
+        )
+
 
 async def dispatch(database: Database, livekit: api.LiveKitAPI, call: OutboundCall, *, again: bool = False) -> str:
-    """Creates row, room and agent dispatch of a call, and returns the room's name.
+    """Creates room and agent dispatch of a call that has its row, and returns the room's name.
 
     Args:
         database: of the row.
@@ -91,22 +108,6 @@ async def dispatch(database: Database, livekit: api.LiveKitAPI, call: OutboundCa
     """
     metadata, context = call.metadata().to_json(), call.context().to_json()
     room = outbound_room(call.number, call.id)
-    opened = CallOpened(
-        call_id=call.id,
-        at=datetime.now(UTC),
-        direction=Direction.OUTBOUND,
-        state=CallState.QUEUED,
-        to_number=call.number,
-        room_name=room,
-        trunk_id=call.trunk_id,
-        assistant_id=call.assistant_id,
-        campaign_id=call.campaign_id,
-        contact_id=call.contact_id,
-        contact_name=call.contact_name or None,
-        attempt=call.attempt,
-    )
-    async with database.transaction() as session:
-        await history.open_call(session, opened)
     # The default runs a job again that failed: a second dial.
     restart = api.JobRestartPolicy.JRP_NEVER
     # A room that names its agents costs LiveKit less: otherwise it looks for nameless ones first, for three seconds in

@@ -82,12 +82,22 @@ async def open_call(session: AsyncSession, opened: CallOpened) -> bool:
 
     True when it was made now.
     """
-    values: dict[Any, Any] = opened.model_dump(exclude={"call_id", "fact", "at", "state"}, exclude_none=True)
-    values |= {Call.id: opened.call_id, Call.state: opened.state, Call.created_at: opened.at}
-    if (time := _TIME_OF.get(opened.state)) is not None:
-        values[time] = opened.at
-    statement = insert(Call).values(values).on_conflict_do_nothing().returning(Call.id)
+    statement = insert(Call).values(_row(opened)).on_conflict_do_nothing().returning(Call.id)
     return (await session.execute(statement)).scalar_one_or_none() is not None
+
+
+async def open_calls(session: AsyncSession, opened: Sequence[CallOpened]) -> None:
+    """`open_call` for several, in one go."""
+    if opened:
+        await session.execute(insert(Call).values([_row(call) for call in opened]).on_conflict_do_nothing())
+
+
+def _row(opened: CallOpened) -> dict[str, Any]:
+    values = opened.model_dump(exclude={"call_id", "fact", "at", "state"})
+    values |= {"id": opened.call_id, "state": opened.state, "created_at": opened.at}
+    if (time := _TIME_OF.get(opened.state)) is not None:
+        values[time.key] = opened.at
+    return values
 
 
 async def claim(

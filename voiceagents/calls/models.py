@@ -61,6 +61,7 @@ class Call(Base):
         Index("ix_calls_unsettled", "ended_at", postgresql_where=sql("state = 'ended' AND settled_at IS NULL")),
         Index("ix_calls_dialed_number", "to_number", "dialing_at", postgresql_where=sql("dialing_at IS NOT NULL")),
         Index("ix_calls_campaign_ended", "campaign_id", "ended_at"),
+        Index("ix_calls_contact", "contact_id", postgresql_where=sql("contact_id IS NOT NULL")),
         # What people list, the newest first: all above, of a campaign, an outcome, both, an assistant, inbound.
         Index("ix_calls_campaign_listed", "campaign_id", *_NEWEST_FIRST),
         Index("ix_calls_outcome_listed", "outcome", *_NEWEST_FIRST),

@@ -60,10 +60,16 @@ async def require_trunk(livekit: api.LiveKitAPI, trunk_id: str | None) -> None:
         raise CannotPlace(f"LiveKit has no outbound trunk {trunk_id!r}; {there}.")
 
 
-async def hand_over(database: Database, livekit: api.LiveKitAPI, call: OutboundCall) -> None:
-    """Makes the call's row, its room and its dispatch. One that fails half way is an ended call, which nobody dials."""
+async def hand_over(database: Database, livekit: api.LiveKitAPI, call: OutboundCall) -> str:
+    """Makes the call's row, its room and its dispatch, and returns the room's name.
+
+    One that fails half way is an ended call, which nobody dials.
+    """
     try:
-        await dispatch(database, livekit, call)
+        call.metadata().to_json()  # what cannot be sent gets no row
+        async with database.transaction() as session:
+            await history.open_call(session, call.opened())
+        return await dispatch(database, livekit, call)
     except Exception as error:
         # Whether an agent has the call by now or not: an ended row is one that nobody may dial.
         ending = Ending(Outcome.FAILED, f"not dispatched: {error or type(error).__name__}", EndedBy.SYSTEM)

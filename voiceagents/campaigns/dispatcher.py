@@ -7,6 +7,7 @@ import asyncio
 import logging
 from contextlib import suppress
 from datetime import timedelta
+from typing import cast
 from uuid import UUID
 
 import aiohttp
@@ -58,11 +59,16 @@ class Dispatcher:
     async def run(self, id_: UUID) -> None:
         """Brings the call to an agent, unless one has it, or it must not be dialled any more."""
         async with self._database.transaction() as session:
-            call = await session.get(Call, id_)
-            if call is None or call.state not in _NOT_DIALLED:
-                return
-            contact = await session.scalar(select(Contact).where(Contact.call_id == id_))
-            campaign = await session.get(Campaign, contact.campaign_id) if contact else None
+            found = await session.execute(
+                select(Call, Contact, Campaign)
+                .outerjoin(Contact, Contact.call_id == Call.id)
+                .outerjoin(Campaign, Campaign.id == Contact.campaign_id)
+                .where(Call.id == id_, Call.state.in_(_NOT_DIALLED))
+            )
+            row = cast(tuple[Call, Contact | None, Campaign | None] | None, found.one_or_none())
+        if row is None:
+            return
+        call, contact, campaign = row
         if contact is None or campaign is None:
             await self._end(id_, Outcome.CANCELLED, "not dialled: its contact is gone")
             return

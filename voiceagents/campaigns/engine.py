@@ -17,7 +17,7 @@ died are taken over by the others.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from random import Random
@@ -62,7 +62,10 @@ _STALLED = 8.0
 _LONGEST_SLEEP = timedelta(minutes=5)
 """Time after which a running campaign is looked at, should nothing happen."""
 
-_TOGETHER = 0.05
+_TOGETHER = 0.1
+"""Seconds between two looks of an alarm: what happens or falls due meanwhile is done in one go. A feeding of ten calls
+costs little more than a feeding of one."""
+
 _JOB_LOOK = 0.5
 _CONCURRENCY = 20
 _RETAINS = "7 * * * *"
@@ -225,6 +228,7 @@ class Engine:
         look_at = loop.time()
         while True:
             self._wake.clear()
+            looked_at = loop.time()
             # The system's clock may be set, forward or back: what is due is asked of it again at every look.
             rest = LOOK
             try:
@@ -251,8 +255,7 @@ class Engine:
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(rest, max(0.0, look_at - loop.time()))):
                     await self._wake.wait()
-                    # What happens at the same time is looked at once.
-                    await self._pause(_TOGETHER)
+            await self._pause(looked_at + _TOGETHER - loop.time())
 
     async def _ask(self, question: Callable[[AsyncSession], Awaitable[object]]) -> bool:
         # A job costs several transactions, a question one.
@@ -306,10 +309,12 @@ class Engine:
             log.info("CAMPAIGN_COMPLETED | campaign=%s", id_)
         self._wake.set()
 
-    async def _defer_dispatch(self, session: AsyncSession, call_id: UUID) -> None:
-        raw = await (await session.connection()).get_raw_connection()
-        connection: Any = raw.driver_connection
-        await self._dispatch.configure(connection=connection).defer_async(call_id=str(call_id))
+    async def _defer_dispatch(self, session: AsyncSession, call_ids: Sequence[UUID]) -> None:
+        if call_ids:
+            raw = await (await session.connection()).get_raw_connection()
+            connection: Any = raw.driver_connection
+            jobs = [{"call_id": str(id_)} for id_ in call_ids]
+            await self._dispatch.configure(connection=connection).batch_defer_async(*jobs)
 
     async def _run_dispatch(self, call_id: str) -> None:
         await self._dispatcher.run(UUID(call_id))

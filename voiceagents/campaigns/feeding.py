@@ -4,7 +4,7 @@ call rows: all in one transaction, so that a crash leaves either nothing or call
 Nobody is queued ahead: what is picked is what may start within the next moments.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID, uuid5
@@ -30,8 +30,8 @@ _CALL_IDS = UUID("b3a1a7de-7a3c-4c53-a0a8-0f5a5d2f3c77")
 _AT_ONCE = timedelta(milliseconds=50)
 _LOOK_AGAIN = timedelta(seconds=10)
 
-Deferrer = Callable[[AsyncSession, UUID], Awaitable[None]]
-"""Defers the dispatch of a call, in the transaction of the session."""
+Deferrer = Callable[[AsyncSession, Sequence[UUID]], Awaitable[None]]
+"""Defers the dispatch of calls, in the transaction of the session."""
 
 
 @dataclass(frozen=True)
@@ -107,28 +107,34 @@ async def _pick(
 
     Returns their number, and what held the campaign up.
     """
-    calls = looked_at = 0
-    while calls < allowed.calls and looked_at < _LOOKED_AT:
+    called: list[UUID] = []
+    held: Decision | None = None
+    looked_at = 0
+    while held is None and len(called) < allowed.calls and looked_at < _LOOKED_AT:
         # More each time: a list of people who may not be called is gone through in large steps.
-        count = max(allowed.calls - calls, min(looked_at, _LOOKED_AT - looked_at))
+        count = max(allowed.calls - len(called), min(looked_at, _LOOKED_AT - looked_at))
         contacts = await due.contacts(session, campaign, zones.open, now, count)
         if not contacts:
             break
         ground = await facts.read(session, campaign, contacts, now)
+        opened: list[CallOpened] = []
         for contact in contacts:
-            if calls == allowed.calls:
+            if len(called) + len(opened) == allowed.calls:
                 break
             decision = ground.decide(contact)
             if decision.verdict is Verdict.HOLD:
-                await session.flush()
-                return calls, decision
-            await _apply(session, campaign, contact, decision, now, defer)
+                held = decision
+                break
+            _apply(session, contact, decision, now)
             if decision.verdict is Verdict.DIAL:
-                calls += 1
+                opened.append(_opened(campaign, contact, now))
                 ground = ground.after_dial()
         looked_at += len(contacts)
         await session.flush()
-    return calls, None
+        await history.open_calls(session, opened)
+        called += [call.call_id for call in opened]
+    await defer(session, called)
+    return len(called), held
 
 
 async def _held(session: AsyncSession, campaign: Campaign, zones: due.Zones, now: datetime) -> Decision | None:
@@ -161,22 +167,13 @@ async def _expire(session: AsyncSession, campaign: Campaign, now: datetime) -> F
     return await _complete(session, campaign, now)
 
 
-async def _apply(
-    session: AsyncSession,
-    campaign: Campaign,
-    contact: Contact,
-    decision: Decision,
-    now: datetime,
-    defer: Deferrer,
-) -> None:
+def _apply(session: AsyncSession, contact: Contact, decision: Decision, now: datetime) -> None:
     match decision.verdict:
         case Verdict.DIAL:
             contact.dispatches += 1
-            call_id = call_id_of(campaign.id, contact.id, contact.dispatches)
-            contact.state, contact.call_id = ContactState.CALLING, call_id
-            decisions.record(session, contact, decision, now, call_id=call_id)
-            await history.open_call(session, _opened(campaign, contact, call_id, now))
-            await defer(session, call_id)
+            contact.state = ContactState.CALLING
+            contact.call_id = call_id_of(contact.campaign_id, contact.id, contact.dispatches)
+            decisions.record(session, contact, decision, now, call_id=contact.call_id)
         case Verdict.DEFER:
             contact.next_at = decision.next_at or now + _LOOK_AGAIN
             decisions.record(session, contact, decision, now)
@@ -185,7 +182,8 @@ async def _apply(
             decisions.record(session, contact, decision, now)
 
 
-def _opened(campaign: Campaign, contact: Contact, call_id: UUID, now: datetime) -> CallOpened:
+def _opened(campaign: Campaign, contact: Contact, now: datetime) -> CallOpened:
+    call_id = call_id_of(campaign.id, contact.id, contact.dispatches)
     return CallOpened(
         call_id=call_id,
         at=now,

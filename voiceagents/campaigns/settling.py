@@ -4,10 +4,11 @@ Idempotent, whoever comes first and however often.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import select, update
@@ -17,7 +18,7 @@ from voiceagents.calls.history import CANCELLED_BY_USER
 from voiceagents.calls.models import Call
 from voiceagents.calls.states import CallState, Direction, EndedBy, Outcome
 from voiceagents.campaigns import decisions, do_not_call, facts, pacing
-from voiceagents.campaigns.breaker import RecentEnding, breaker
+from voiceagents.campaigns.breaker import THRESHOLDS, RecentEnding, breaker
 from voiceagents.campaigns.callbacks import time_asked_for
 from voiceagents.campaigns.due import zones_of_key
 from voiceagents.campaigns.models import Campaign, Contact, Installation, TrunkLimits
@@ -44,6 +45,12 @@ class Settled:
     campaigns: set[UUID]
 
 
+class _PastCall(NamedTuple):
+    id: UUID
+    outcome: Outcome | None
+    dialing_at: datetime | None
+
+
 async def settle(session: AsyncSession, now: datetime, random: Random) -> Settled:
     """Settles ended calls that are not settled, some at a time.
 
@@ -58,17 +65,17 @@ async def settle(session: AsyncSession, now: datetime, random: Random) -> Settle
             .with_for_update(skip_locked=True)
         )
     ).all()
+    ground = await _lock(session, ended)
     contacts = await _contacts_of(session, ended)
-    campaigns = {contact.campaign_id for contact in contacts.values()}
-    await _lock(session, campaigns, {call.trunk_id for call in ended if call.trunk_id is not None})
+    past = await _past_calls(session, contacts.values())
     for call in ended:
         call.settled_at = now
         await _heed_opt_out(session, call)
-        await _rest_if_congested(session, call, now)
+        await _rest_if_congested(session, ground, call, now)
         if (contact := contacts.get(call.id)) is not None:
-            await session.refresh(contact, with_for_update=_SEEN)
+            campaign = ground.campaigns[contact.campaign_id]
             try:
-                await _settle(session, call, contact, now, random)
+                _settle(session, call, contact, campaign, past[contact.id], now, random)
             except (ArithmeticError, LookupError, TypeError, ValueError) as error:
                 # One call that nobody understands must not hold up all that come after it.
                 log.exception("CALL_NOT_SETTLED | call=%s", call.id)
@@ -77,9 +84,12 @@ async def settle(session: AsyncSession, now: datetime, random: Random) -> Settle
                 decision = decisions.outcome_decision(words, "retry_policy", None)
                 decisions.record(session, contact, decision, now, call_id=call.id)
     await session.flush()
-    for campaign_id in sorted(campaigns):
-        await _break_if_failing(session, campaign_id, now)
-    return Settled(len(ended), campaigns)
+    if any(call.ringing_at is not None for call in ended):
+        await _end_rest_of_installation(session)
+    causes = {(contacts[call.id].campaign_id, _cause_of(call)) for call in ended if call.id in contacts}
+    for campaign_id in sorted({campaign_id for campaign_id, cause in causes if cause in THRESHOLDS}):
+        await _break_if_failing(session, ground.campaigns[campaign_id], now)
+    return Settled(len(ended), set(ground.campaigns))
 
 
 async def unsettled(session: AsyncSession) -> bool:
@@ -88,38 +98,68 @@ async def unsettled(session: AsyncSession) -> bool:
     return await session.scalar(waiting) is not None
 
 
+@dataclass(frozen=True)
+class _Ground:
+    """What is shared by the calls that are settled together, locked."""
+
+    campaigns: dict[UUID, Campaign]
+    trunks: dict[str, TrunkLimits]
+
+
+async def _lock(session: AsyncSession, calls: Sequence[Call]) -> _Ground:
+    """Takes the locks in the order that `feeding.feed` takes them, so that the two never wait for each other."""
+    campaign_ids = select(Contact.campaign_id).where(Contact.call_id.in_([call.id for call in calls]))
+    campaigns = select(Campaign).where(Campaign.id.in_(campaign_ids)).order_by(Campaign.id)
+    trunk_ids = {call.trunk_id for call in calls if call.trunk_id is not None}
+    trunks = select(TrunkLimits).where(TrunkLimits.trunk_id.in_(trunk_ids)).order_by(TrunkLimits.trunk_id)
+    return _Ground(
+        {row.id: row for row in await session.scalars(campaigns.with_for_update(key_share=True))},
+        {row.trunk_id: row for row in await session.scalars(trunks.with_for_update(key_share=True))},
+    )
+
+
 async def _contacts_of(session: AsyncSession, calls: Sequence[Call]) -> dict[UUID, Contact]:
-    """For each call the contact whose latest call it is. A call of an external dispatcher, or an old one, has none."""
-    ids = [call.id for call in calls if call.contact_id is not None]
-    found = await session.scalars(select(Contact).where(Contact.call_id.in_(ids)))
+    """For each call the contact whose latest call it is, locked.
+
+    A call of an external dispatcher, or an old one, has none.
+    """
+    latest = select(Contact).where(Contact.call_id.in_([call.id for call in calls])).order_by(Contact.id)
+    found = await session.scalars(latest.with_for_update(key_share=True))
     return {contact.call_id: contact for contact in found if contact.call_id is not None}
 
 
-async def _lock(session: AsyncSession, campaigns: set[UUID], trunks: set[str]) -> None:
-    """Takes the locks in the order that `feeding.feed` takes them, so that the two never wait for each other."""
-    await session.execute(
-        select(Campaign.id).where(Campaign.id.in_(campaigns)).order_by(Campaign.id).with_for_update(key_share=True)
+async def _past_calls(session: AsyncSession, contacts: Iterable[Contact]) -> dict[UUID, list[_PastCall]]:
+    """All calls of each contact, the newest first."""
+    past: dict[UUID, list[_PastCall]] = {contact.id: [] for contact in contacts}
+    rows = await session.execute(
+        select(Call.contact_id, Call.id, Call.outcome, Call.dialing_at)
+        .where(Call.contact_id.in_([str(id_) for id_ in past]))
+        .order_by(Call.created_at.desc())
     )
-    await session.execute(
-        select(TrunkLimits.trunk_id)
-        .where(TrunkLimits.trunk_id.in_(trunks))
-        .order_by(TrunkLimits.trunk_id)
-        .with_for_update(key_share=True)
-    )
+    for contact_id, id_, outcome, dialing_at in rows:
+        past[UUID(contact_id)].append(_PastCall(id_, outcome, dialing_at))
+    return past
 
 
-async def _settle(session: AsyncSession, call: Call, contact: Contact, now: datetime, random: Random) -> None:
-    campaign = await session.get_one(Campaign, contact.campaign_id)
+def _settle(
+    session: AsyncSession,
+    call: Call,
+    contact: Contact,
+    campaign: Campaign,
+    past: Sequence[_PastCall],
+    now: datetime,
+    random: Random,
+) -> None:
     outcome = call.outcome or Outcome.FAILED
     if call.dialing_at is None and (objection := call.details.get(GATE)):
-        await _put_back(session, contact, call, objection, now)
+        _put_back(session, contact, campaign, call, objection, now)
         return
     if counts(outcome, dialled=call.dialing_at is not None):
         contact.attempts += 1
     if outcome is Outcome.CALLBACK_REQUESTED:
         contact.callback_at = time_asked_for(call.evidence, call.ended_at or now, zones_of_key(contact.zones))
     contact.last_outcome = outcome.value
-    ending = await _ended_call(session, call, contact, outcome)
+    ending = _ended_call(call, contact, past, outcome)
     if call.details.get(CANCELLED_BY_USER):
         followed = RetryDecision(None, f"{outcome.value}: hung up, cancelled by a person")
     else:
@@ -160,14 +200,13 @@ async def _heed_opt_out(session: AsyncSession, call: Call) -> None:
         await do_not_call.add(session, number, None, f"asked in call {str(call.id)[:8]} not to be called again")
 
 
-async def _put_back(
-    session: AsyncSession, contact: Contact, call: Call, objection: dict[str, str], now: datetime
+def _put_back(
+    session: AsyncSession, contact: Contact, campaign: Campaign, call: Call, objection: dict[str, str], now: datetime
 ) -> None:
     """The gate refused the dial in the last moment: the contact is as its objection says, and no attempt is used
     up."""
     verdict = Verdict(objection["verdict"])
     next_at = datetime.fromisoformat(objection["next_at"]) if objection.get("next_at") else None
-    campaign = await session.get_one(Campaign, contact.campaign_id)
     over = campaign.state in _OVER
     if verdict is Verdict.SKIP and not (over and objection["rule"] == campaign_is_running.__name__):
         contact.state = ContactState.SKIPPED
@@ -179,18 +218,10 @@ async def _put_back(
     decisions.record(session, contact, decision, now, call_id=call.id)
 
 
-async def _ended_call(session: AsyncSession, call: Call, contact: Contact, outcome: Outcome) -> EndedCall:
-    history = (
-        await session.execute(
-            select(Call.outcome, Call.dialing_at, Call.id)
-            .where(Call.campaign_id == str(contact.campaign_id), Call.contact_id == str(contact.id))
-            .order_by(Call.created_at.desc())
-            .limit(100)
-        )
-    ).all()
+def _ended_call(call: Call, contact: Contact, past: Sequence[_PastCall], outcome: Outcome) -> EndedCall:
     in_a_row = 0
-    for past, _, id_ in history:
-        if id_ != call.id and past is not outcome:
+    for one in past:
+        if one.id != call.id and one.outcome is not outcome:
             break
         in_a_row += 1
     return EndedCall(
@@ -201,32 +232,31 @@ async def _ended_call(session: AsyncSession, call: Call, contact: Contact, outco
         attempts=contact.attempts,
         in_a_row=max(1, in_a_row),
         callback_at=contact.callback_at,
-        tried_at=[at for _, at, _id in history if at is not None],
+        tried_at=[one.dialing_at for one in past if one.dialing_at is not None],
     )
 
 
-async def _rest_if_congested(session: AsyncSession, call: Call, now: datetime) -> None:
+async def _rest_if_congested(session: AsyncSession, ground: _Ground, call: Call, now: datetime) -> None:
     """A refusal for lack of lines lets the trunk (or, where it is ours, the installation) rest; a call that got
     through ends the rest."""
-    if call.dialing_at is None and call.outcome is not Outcome.NO_CAPACITY:
-        return
+    trunk = ground.trunks.get(call.trunk_id or "")
     if call.outcome is Outcome.NO_CAPACITY:
-        await _rest(await session.get(Installation, 1, with_for_update=_SEEN), call, now)
-    elif call.trunk_id is not None:
-        trunk = await session.get(TrunkLimits, call.trunk_id, with_for_update=_SEEN)
-        if call.outcome is Outcome.CONGESTION:
-            await _rest(trunk, call, now)
-        elif trunk is not None and trunk.hold_seconds and call.ringing_at is not None:
-            trunk.hold_seconds, trunk.hold_until, trunk.hold_cause = 0, None, None
-    if call.ringing_at is not None:
-        await session.execute(
-            update(Installation)
-            .where(Installation.hold_seconds > 0)
-            .values(hold_seconds=0, hold_until=None, hold_cause=None)
-        )
+        _rest(await session.get(Installation, 1, with_for_update=_SEEN), call, now)
+    elif call.dialing_at is not None and call.outcome is Outcome.CONGESTION:
+        _rest(trunk, call, now)
+    elif trunk is not None and trunk.hold_seconds and call.ringing_at is not None:
+        trunk.hold_seconds, trunk.hold_until, trunk.hold_cause = 0, None, None
 
 
-async def _rest(place: TrunkLimits | Installation | None, call: Call, now: datetime) -> None:
+async def _end_rest_of_installation(session: AsyncSession) -> None:
+    await session.execute(
+        update(Installation)
+        .where(Installation.hold_seconds > 0)
+        .values(hold_seconds=0, hold_until=None, hold_cause=None)
+    )
+
+
+def _rest(place: TrunkLimits | Installation | None, call: Call, now: datetime) -> None:
     if place is None or (place.hold_until is not None and place.hold_until > now):
         # Calls that were on their way when the rest began are refused too, and say nothing new.
         return
@@ -235,18 +265,17 @@ async def _rest(place: TrunkLimits | Installation | None, call: Call, now: datet
     place.hold_cause = call.cause
 
 
-async def _break_if_failing(session: AsyncSession, campaign_id: UUID, now: datetime) -> None:
+async def _break_if_failing(session: AsyncSession, campaign: Campaign, now: datetime) -> None:
     """Pauses a running campaign whose calls fail for one cause again and again."""
-    campaign = await session.get_one(Campaign, campaign_id, with_for_update=_SEEN)
     if campaign.state is not CampaignState.RUNNING:
         return
     since = max(filter(None, (campaign.started_at, now - _LOOK_BACK)))
-    recent = await _recent(session, campaign_id, since)
+    recent = await _recent(session, campaign.id, since)
     cause = breaker(recent, now)
     if cause is None:
         return
     campaign.state, campaign.pause_cause = CampaignState.PAUSED, cause
-    await decisions.record_hold(session, campaign_id, Decision(Verdict.HOLD, "circuit_breaker", cause), now)
+    await decisions.record_hold(session, campaign.id, Decision(Verdict.HOLD, "circuit_breaker", cause), now)
 
 
 async def _recent(session: AsyncSession, campaign_id: UUID, since: datetime) -> Sequence[RecentEnding]:
@@ -261,6 +290,10 @@ async def _recent(session: AsyncSession, campaign_id: UUID, since: datetime) -> 
         for outcome, ended_by, answered, at, words in rows
         if outcome is not None and at is not None
     ]
+
+
+def _cause_of(call: Call) -> Cause:
+    return _cause(call.outcome or Outcome.FAILED, call.ended_by, call.answered_at)
 
 
 def _cause(outcome: Outcome, ended_by: EndedBy | None, answered_at: datetime | None) -> Cause:
