@@ -33,6 +33,7 @@
     each(root, "input[data-reader-zone]", (input) => { if (!input.value) input.value = zone; });
     each(root, "[data-focus]", (element) => element.focus());
     each(root, "[data-plot]", plot);
+    each(root, "audio[data-follow]", follow);
     each(root, "[data-said]", (element) => {
       const spoken = document.getElementById("spoken");
       if (spoken.textContent !== element.dataset.said) spoken.textContent = element.dataset.said;
@@ -85,6 +86,8 @@
 
   // The transcript beside the recording: a line's time plays it, what is heard is marked.
   const follow = (player) => {
+    if (player.dataset.followed) return;
+    player.dataset.followed = "yes";
     const lines = [...document.querySelectorAll("[data-second]")];
     lines.forEach((line) => line.querySelector("button")?.addEventListener("click", () => { player.currentTime = Number(line.dataset.second); player.play(); }));
     player.addEventListener("timeupdate", () => {
@@ -115,7 +118,6 @@
 
   const start = () => {
     prepare(document);
-    document.querySelectorAll("audio[data-follow]").forEach(follow);
     document.body.addEventListener("htmx:load", (event) => prepare(event.detail.elt));
   };
   document.readyState === "loading" ? document.addEventListener("DOMContentLoaded", start) : start();
