@@ -1,29 +1,37 @@
 """Does the recording of a call hold what was said in it? The carrier, which records for itself, is the witness.
 
-One agent holds two calls: one that we place and one that comes in.
+One agent holds two calls: one that a program starts by the API and one that comes in. Their bucket is not there before
+both are over.
 """
 
 import asyncio
 import signal
 import stat
+import time
 import wave
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import av
+import httpx
 import numpy as np
 import numpy.typing as npt
 import pytest
 import pytest_asyncio
+from fastapi import FastAPI
 
-from tests.agent import Agent, Record, Speech, StartAgent, new_number, until
+from tests.agent import Agent, Placed, Record, Speech, StartAgent, new_number, until
+from tests.bucket import S3
 from tests.stack.test_inbound_calls import route
 from tests.web import EMAIL, PASSWORD, Browser, web_settings
 from voiceagents.assistants.models import Assistant, Number
 from voiceagents.calls import recordings
-from voiceagents.web import accounts
+from voiceagents.calls.recording_store import RecordingStore
+from voiceagents.web import accounts, keys
 from voiceagents.web.app import create_app
+from voiceagents.web.models import Scope
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
 
@@ -31,6 +39,7 @@ Signal = npt.NDArray[np.float64]
 
 RATE = 8000
 CONSENT = "This call is recorded."
+BUCKET = "made-later"
 LISTENS = {"wait_for": "silence", "silence_ms": 1500, "timeout_ms": 20000}
 HEARS_US = {"wait_for": "speech", "timeout_ms": 20000}
 
@@ -48,6 +57,8 @@ class Recorded:
     """What there is of the two calls."""
 
     agent: Agent
+    app: FastAPI
+    key: str
     placed: Record
     placed_witness: Path
     came_in: Record
@@ -60,11 +71,34 @@ class Recorded:
     def path(self, record: Record) -> Path:
         return recordings.folder(self.data) / record.row.details["recording"]["file"]
 
+    def api(self) -> httpx.AsyncClient:
+        """A program with a key."""
+        return program(self.app, self.key)
+
+
+def program(app: FastAPI, key: str) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://localhost/api/v1", timeout=30,
+        headers={"Authorization": f"Bearer {key}"},
+    )  # fmt: skip
+
 
 @pytest_asyncio.fixture(scope="module")
-async def recorded(start_agent: StartAgent) -> Recorded:
-    agent = await start_agent(RECORD_CALLS="true")
+async def recorded(start_agent: StartAgent, s3: S3) -> Recorded:
+    agent = await start_agent(RECORD_CALLS="true", **s3.settings("lab") | {"RECORDINGS_BUCKET": BUCKET})
     data = agent.folder / "data"
+    settings = {name.lower(): value for name, value in agent.lab.env().items()}
+    app = create_app(
+        web_settings(agent.database.url, **settings | {"voiceagents_data": data, "lk_agent_name": agent.name}),
+        agent.database,
+    )
+    token = await accounts.first_owner_link(agent.database)
+    assert token is not None
+    owner = await accounts.accept(
+        agent.database, app.state.passwords, token, email=EMAIL, name="Olga", password=PASSWORD
+    )
+    async with agent.database.transaction() as session:
+        _, key = await keys.make(session, owner.id, name="dialler", scope=Scope.WRITE, expires_at=None)
     number, did, caller = new_number(), new_number(), new_number()
     async with agent.database.transaction() as session:
         session.add(
@@ -80,7 +114,15 @@ async def recorded(start_agent: StartAgent) -> Recorded:
     await agent.lab.carrier.put_phones({number: {"steps": [*TALKS, hangs_up], "ring_ms": 1000}})
 
     async def place() -> tuple[Record, Path]:
-        placed = await agent.dial(number, prompt="Hello {name}, this is about our new garden tools.")
+        order = {"phone": number, "name": "Ana", "prompt": "Hello {name}, this is about our new garden tools."}
+        order["trunk_id"] = agent.lab.outbound_trunk_id
+        began = time.time()
+        async with program(app, key) as api:
+            answer = await api.post("/calls", json=order, headers={"Idempotency-Key": "ana-1"})
+            assert answer.status_code == 201, answer.text
+            again = await api.post("/calls", json=order, headers={"Idempotency-Key": "ana-1"})
+            assert (again.status_code, again.json()["id"]) == (201, answer.json()["id"])
+        placed = Placed(agent, UUID(answer.json()["id"]), answer.json()["room_name"], number, began)
         record = await placed.over()
         return record, Path((await placed.witness())["recording"])
 
@@ -93,7 +135,7 @@ async def recorded(start_agent: StartAgent) -> Recorded:
     (placed, placed_witness), (came_in, came_in_witness) = await asyncio.gather(place(), come_in())
     await _whole(data, placed)
     await _whole(data, came_in)
-    return Recorded(agent, placed, placed_witness, came_in, came_in_witness)
+    return Recorded(agent, app, key, placed, placed_witness, came_in, came_in_witness)
 
 
 async def _whole(data: Path, record: Record) -> None:
@@ -205,12 +247,22 @@ async def test_what_a_killed_agent_had_recorded_is_kept_by_the_next(start_agent:
     assert np.abs(person).max() > 0.01, "the person was heard"
 
 
+async def test_a_program_that_started_a_call_reads_what_became_of_it(recorded: Recorded) -> None:
+    async with recorded.api() as api:
+        story = (await api.get(f"/calls/{recorded.placed.row.id}")).json()
+        listed = (await api.get("/calls", params={"q": "garden tools", "direction": "outbound"})).json()["items"]
+        sound = await api.get(f"/calls/{recorded.placed.row.id}/recording")
+    print(story)
+    assert (story["state"], story["direction"], story["contact_name"]) == ("ended", "outbound", "Ana")
+    said = [(turn["speaker"], turn["text"].lower()) for turn in story["transcript"]]
+    assert any(speaker == "agent" and "garden tools" in text for speaker, text in said)
+    assert any(speaker == "person" for speaker, _ in said)
+    assert [call["id"] for call in listed] == [story["id"]]
+    assert (sound.status_code, sound.content[:4]) == (200, b"OggS")
+
+
 async def test_the_page_of_the_call_plays_it_from_any_place_for_who_is_signed_in(recorded: Recorded) -> None:
-    database = recorded.agent.database
-    app = create_app(web_settings(database.url, voiceagents_data=recorded.data), database)
-    token = await accounts.first_owner_link(database)
-    assert token is not None
-    await accounts.accept(database, app.state.passwords, token, email=EMAIL, name="Olga", password=PASSWORD)
+    app = recorded.app
     address = f"/calls/{recorded.placed.row.id}"
     whole = recorded.path(recorded.placed).read_bytes()
     async with Browser(app) as browser:
@@ -226,3 +278,23 @@ async def test_the_page_of_the_call_plays_it_from_any_place_for_who_is_signed_in
         assert part.status_code == 206
         assert part.headers["content-range"] == f"bytes 1000-1999/{len(whole)}"
         assert part.content == whole[1000:2000]
+
+
+async def test_recordings_that_waited_go_into_the_bucket_when_the_next_agent_starts(recorded: Recorded, s3: S3) -> None:
+    whole = {path.name: path.read_bytes() for path in map(recorded.path, (recorded.placed, recorded.came_in))}
+    assert recorded.agent.log().count("RECORDINGS_WAITING") == 1, "it is said once what is in the way"
+    assert "NoSuchBucket" in recorded.agent.log()
+    await recorded.agent.stop()
+    (s3.folder / BUCKET).mkdir()
+    await recorded.agent.start()
+
+    async def stored() -> bool | None:
+        return None if list(recordings.folder(recorded.data).iterdir()) else True
+
+    await until(stored, within=30, what="the recordings in the bucket")
+    place = s3.folder / BUCKET / "lab"
+    assert {path.name: path.read_bytes() for path in place.iterdir()} == whole
+    recorded.app.state.recordings = RecordingStore(recorded.data, s3.bucket("lab", name=BUCKET))
+    async with recorded.api() as api:
+        sound = await api.get(f"/calls/{recorded.placed.row.id}/recording")
+    assert sound.content == whole[recorded.path(recorded.placed).name]
