@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from voiceagents.assistants.draft import TransferTarget
 from voiceagents.assistants.supabase_rows import AssistantColumns, SupabaseMapping, resolved
+from voiceagents.calendars import store
 
 pytestmark = pytest.mark.unit
 
@@ -60,8 +61,14 @@ def test_a_row_says_all_that_a_call_needs() -> None:
     )
     assert found.calendar == {
         "provider": "calcom",
-        "settings": {"api_key": "cal_live_secret", "event_type_id": "12345", "time_zone": "America/New_York"},
+        "settings": {"api_key": "cal_live_secret", "event_type_id": "12345", "zone": "America/New_York"},
     }
+
+
+def test_the_calendar_of_a_row_can_be_opened() -> None:
+    calendar = of().calendar
+    opened = store.opened("front", "Front desk's calendar", calendar["provider"], calendar["settings"])
+    assert opened.zone.key == "America/New_York"
 
 
 def test_a_calendars_key_is_not_shown() -> None:

@@ -127,7 +127,7 @@ def _calendar(cell: Mapping[str, Any]) -> dict[str, Any] | None:
     if not key or not event_type or _text(cell.get("calendar")).casefold() in ("none", "off", "google", "outlook"):
         return None
     zone = _text(cell.get("cal_time_zone")) or "UTC"
-    return {"provider": "calcom", "settings": {"api_key": key, "event_type_id": event_type, "time_zone": zone}}
+    return {"provider": "calcom", "settings": {"api_key": key, "event_type_id": event_type, "zone": zone}}
 
 
 def _transfer_targets(cell: Mapping[str, Any]) -> tuple[TransferTarget, ...]:
