@@ -40,8 +40,10 @@ def test_most_phrases_that_the_rules_never_saw_are_caught(record_property: Calla
     held_out = phrases("held out")
     found = caught(held_out)
     record_property("caught", f"{len(found)} of {len(held_out)}")
-    # What the rules miss, the model's reading of the whole conversation may still find.
-    assert len(found) >= 0.6 * len(held_out), sorted(set(held_out) - set(found))
+    # What the rules miss, the model's reading of the whole conversation may still find. Which they miss stays unsaid:
+    # rules that are mended by these phrases would be measured by nothing.
+    share = len(found) / len(held_out)
+    assert share >= 0.8
 
 
 @pytest.mark.parametrize(
