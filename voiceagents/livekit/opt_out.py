@@ -104,7 +104,7 @@ _REMOVAL = (
 _NO_MORE_CALLS = (
     rf"(?<!n't )(?<!not )(?<!never )(?<!did you )(?<!\bi )(?<!i'll )\b(stop|quit|cease)( it| all| these| those| with| the| your| making| placing| any| further)* ({_ING}|{_CALL}s?|{_CALLS})\b"
     rf"(?! (the|a|an|her|him|them|it|that|about|yourself|names|everything|back|centers?|forwarding) )(?! (me|us) {_NAMES}\b)(?!( {_WE})? {_OTHER_HOURS}\b)",
-    rf"\b(end|halt|discontinue|put an end to)( with| the| your| making| all| any| further| these)* (calls|phone ?calls|robocalls|contact)\b",
+    r"\b(end|halt|discontinue|put an end to)( with| the| your| making| all| any| further| these)* (calls|phone ?calls|robocalls|contact)\b",
     r"\b(stop|quit) (blowing up|ringing|tying up) (my|our|this) (phone|line|number|cell|mobile)\b|\b(stop|quit) using (my|our|this) (phone )?number\b",
     rf"\brefrain from (ever |any )?(more |further )?({_ING}|{_CALLS})\b{_ANOTHER_TIME}",
     rf"\b(do not|don'?t)( you)? (keep|be|go on|continue)( on)? {_ING}\b{_ANOTHER_TIME}",
@@ -133,7 +133,7 @@ _NO_MORE_CALLS = (
     rf"\byou (people |guys |all |lot )?(must|can|may|should|shall|could|ca|need|have to|ought)( not|not|n'?t| never)( to)?( ever)? (be {_ING}|{_CALL}) {_WE}\b{_ANOTHER_TIME}",
     rf"\b(tell|told|ask(ed|ing)?|telling|begg?(ed|ing)?|warn(ed|ing)?|request(ed|ing)?|instruct(ed|ing)?)( to)? {_YOU}( \w+){{0,4}} (not to|never to|do not|don'?t)( ever)? {_CALL}\b{_ANOTHER_TIME}",
     rf"\b(tell|ask|get) {_YOU} to (stop|leave (me|us|this) alone)\b|\bhow many times\b.{{0,25}}\b(say|tell (you|them)|said|told you) (no|to stop|stop)\b",
-    rf"\bleave (this|my|our) (number|phone|house|family|line) alone\b|\b(call|bother|pester|harass|annoy) (someone|somebody|anyone) else\b",
+    r"\bleave (this|my|our) (number|phone|house|family|line) alone\b|\b(call|bother|pester|harass|annoy) (someone|somebody|anyone) else\b",
     rf"{_START}(stay|keep) (off|away from|out of) (my|our|this) (phone|line|number)\b|\bkeep your calls to yourself\b",
     r"\b(i'?ll|i'?m|i will|i am|going to|gonna|have to) (now |be )*block(ing)? (you|your number|this number|this caller)\b",
 )
