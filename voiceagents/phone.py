@@ -8,7 +8,7 @@ import re
 import unicodedata
 
 import phonenumbers
-from phonenumbers import PhoneNumber, ValidationResult
+from phonenumbers import PhoneNumber, PhoneNumberType, ValidationResult
 
 
 class InvalidPhoneNumber(ValueError):
@@ -20,9 +20,12 @@ class InvalidPhoneNumber(ValueError):
 
 _E164 = re.compile(r"\+[1-9][0-9]{7,14}")
 _FLOAT_TAIL = re.compile(r"^(\+?\d{7,15})\.0+$")
-_E_NOTATION = re.compile(r"^[+-]?\d+([.,]\d+)?[eE]\+?\d+$")
+_E_NOTATION = re.compile(r"^[+-]?\d+([.,]\d+)?\s?[eE]\s?\+?\d+$")
 _EXTENSION = re.compile(r"\s*(?:;ext=|[,;#]|(?:ext|extn|extension|x)[.:]?)\s*\d{1,7}\s*$", re.IGNORECASE)
 _ALLOWED = re.compile(r"\(?\+?[0-9\s().\-/]+")
+# What stands between two numbers: a sign of its own, or the second one's plus; or, between two plain ones, a blank.
+_BETWEEN_NUMBERS = (re.compile(r"[^\d\s().+\-]+|(?=\+)"), re.compile(r"[^\d().+\-]+"))
+_DIGITS_OF_A_NUMBER = 7
 _LONGEST_TEXT = 100
 
 
@@ -37,7 +40,7 @@ def dialable(text: str) -> str:
     This is the last gate before a dial, so nothing is guessed: no region, no repair beyond outer white space.
 
     Raises:
-        InvalidPhoneNumber: not E.164, an unknown country code, or more digits than that country has.
+        InvalidPhoneNumber: not E.164, an unknown country code, more digits than that country has, or premium rate.
     """
     number = text.strip()
     if not number:
@@ -53,6 +56,7 @@ def dialable(text: str) -> str:
         ValidationResult.TOO_SHORT,
     ):
         raise InvalidPhoneNumber(f"the number does not exist in its country ({_why(reason)})")
+    _require_usual_price(parsed)
     return number
 
 
@@ -81,13 +85,15 @@ def normalize(text: str, region: str | None = None) -> str:
     if tail := _FLOAT_TAIL.match(cleaned):
         cleaned = tail.group(1)
     cleaned = _EXTENSION.sub("", cleaned).rstrip(" -,;./")
-    if cleaned.count("/") and sum(len(re.sub(r"\D", "", part)) >= 7 for part in cleaned.split("/")) > 1:
+    if _holds_several(cleaned):
         raise InvalidPhoneNumber("the cell holds more than one number")
     if not _ALLOWED.fullmatch(cleaned):
         raise InvalidPhoneNumber("the number holds characters that no telephone number has")
     if cleaned.startswith("00"):
         cleaned = "+" + cleaned[2:]
-    return _valid(cleaned, country)
+    number = _meant(cleaned, country)
+    _require_usual_price(number)
+    return _e164(number)
 
 
 def same_number(number: str) -> str:
@@ -125,6 +131,16 @@ def _clean(text: str) -> str:
     return plain[4:].strip() if plain[:4].lower() == "tel:" else plain
 
 
+def _holds_several(text: str) -> bool:
+    return any(
+        sum(len(re.sub(r"\D", "", part)) >= _DIGITS_OF_A_NUMBER for part in between.split(text)) > 1
+        for between in _BETWEEN_NUMBERS
+    )
+
+
+_SIGNS = {"\N{MINUS SIGN}": "-", "\N{ACUTE ACCENT}": "'", "\N{DOUBLE LOW-9 QUOTATION MARK}": "'"}
+
+
 def _plain(character: str) -> str:
     if character.isdecimal():
         return str(unicodedata.decimal(character))
@@ -135,10 +151,12 @@ def _plain(character: str) -> str:
             return " "
         case "Pd":
             return "-"
+        case "Pi" | "Pf":
+            return "'"  # quotation marks that word processors make of plain ones
         case "No":
             return character  # a superscript or circled digit is a footnote mark, not a digit of the number
         case _:
-            return {"\N{MINUS SIGN}": "-"}.get(character) or unicodedata.normalize("NFKC", character)
+            return _SIGNS.get(character) or unicodedata.normalize("NFKC", character)
 
 
 def _parse(number: str, region: str | None) -> PhoneNumber:
@@ -154,25 +172,53 @@ def _parse(number: str, region: str | None) -> PhoneNumber:
         raise InvalidPhoneNumber("this is not a telephone number") from None
 
 
-def _valid(number: str, region: str | None) -> str:
-    candidates = [(number, region)]
-    # "12025550143" in a US list is a national number; "442079460123" there is an international one that lost
-    # its plus.
-    if not number.startswith(("+", "(+")) and region is not None and not _has_one_digit_too_many(number, region):
-        candidates.append(("+" + number, None))
-    refusal: InvalidPhoneNumber | None = None
-    for candidate, assumed in candidates:
-        try:
-            parsed = _parse(candidate, assumed)
-        except InvalidPhoneNumber as error:
-            refusal = refusal or error
-            continue
-        formatted = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
-        if phonenumbers.is_valid_number(parsed) and is_e164(formatted):
-            return formatted
+def _meant(number: str, region: str | None) -> PhoneNumber:
+    if region is None or number.startswith(("+", "(+")):
+        return _existing(number, region)
+    try:
+        national = _existing(number, region)
+    except InvalidPhoneNumber:
+        # "12025550143" in a US list is a national number; "442079460123" there is an international one that lost its
+        # plus.
+        with_plus = None if _has_one_digit_too_many(number, region) else _existing_or_none("+" + number)
+        if with_plus is None:
+            raise
+        return with_plus
+    if not same_number(number).startswith(str(national.country_code)):
+        return national
+    with_plus = _existing_or_none("+" + number)
+    if with_plus is None or with_plus == national:
+        return national
+    # Some plans have room for "4915112345678" as a number within Germany. It is a mobile number that lost its plus; of
+    # a number on a desk nobody can tell.
+    if phonenumbers.number_type(with_plus) == PhoneNumberType.MOBILE:
+        return with_plus
+    raise InvalidPhoneNumber(f"the number may be {_e164(with_plus)} or {_e164(national)}; write it with + in front")
+
+
+def _existing(number: str, region: str | None) -> PhoneNumber:
+    parsed = _parse(number, region)
+    if not (phonenumbers.is_valid_number(parsed) and is_e164(_e164(parsed))):
         reason = phonenumbers.is_possible_number_with_reason(parsed)
-        refusal = refusal or InvalidPhoneNumber(f"the number does not exist in its country ({_why(reason)})")
-    raise refusal or InvalidPhoneNumber("this is not a telephone number")
+        raise InvalidPhoneNumber(f"the number does not exist in its country ({_why(reason)})")
+    return parsed
+
+
+def _existing_or_none(number: str) -> PhoneNumber | None:
+    try:
+        return _existing(number, None)
+    except InvalidPhoneNumber:
+        return None
+
+
+def _e164(number: PhoneNumber) -> str:
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def _require_usual_price(parsed: PhoneNumber) -> None:
+    """Whoever gets such a number into a list earns from every call to it."""
+    if phonenumbers.number_type(parsed) == PhoneNumberType.PREMIUM_RATE:
+        raise InvalidPhoneNumber("it is a premium-rate number: whoever calls it pays extra, so it is never dialled")
 
 
 def _has_one_digit_too_many(number: str, region: str) -> bool:

@@ -172,17 +172,19 @@ def _prefix(metadata: PhoneMetadata) -> re.Pattern[str] | None:
 
 def _patterns(metadata: PhoneMetadata) -> _Region:
     kinds = [
-        metadata.fixed_line, metadata.toll_free, metadata.premium_rate, metadata.shared_cost, metadata.voip,
-        metadata.personal_number, metadata.pager, metadata.uan, metadata.voicemail,
+        metadata.fixed_line, metadata.toll_free, metadata.shared_cost, metadata.voip, metadata.personal_number,
+        metadata.pager, metadata.uan, metadata.voicemail,
     ]  # fmt: skip
     if not metadata.same_mobile_and_fixed_line_pattern:
         kinds.append(metadata.mobile)
     general = _pattern(metadata.general_desc)
     known = "|".join(pattern for kind in kinds if (pattern := _pattern(kind)) is not None)
+    # Premium-rate numbers are valid and refused all the same: phone.normalize says so.
+    dear = _pattern(metadata.premium_rate) or _NEVER
     return _Region(
         re.compile(metadata.leading_digits) if metadata.leading_digits is not None else None,
         re.compile(general or _NEVER),
-        re.compile(rf"(?={general or _NEVER}\Z)(?:{known or _NEVER})"),
+        re.compile(rf"(?={general or _NEVER}\Z)(?!{dear}\Z)(?:{known or _NEVER})"),
     )
 
 
