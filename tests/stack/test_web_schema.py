@@ -1,10 +1,12 @@
-"""Does any request, however odd, make a fault of ours? Requests made from the API's own schema, over every operation.
+"""Does any request, however odd, make a fault of ours? Requests made from the API's own schema, over every operation,
+and answers held against it: status, kind and body are as described.
 
 Half of them name things that are there, so that what lies behind is reached.
 """
 
 import asyncio
 import warnings
+from collections import Counter
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -15,6 +17,12 @@ import schemathesis
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
+from schemathesis.core.failures import FailureGroup
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
 
 from tests.database import Server
 from tests.web import EMAIL, PASSWORD, web_settings
@@ -107,17 +115,24 @@ def client(url: str, known: dict[str, Any], tmp_path_factory: pytest.TempPathFac
         yield opened
 
 
-def ask_everything(client: TestClient, known: dict[str, Any], examples: int) -> dict[str, int]:
-    """Asks every operation so many times. Returns how often each status was answered."""
+AS_DESCRIBED = [status_code_conformance, content_type_conformance, response_schema_conformance]
+NEEDS_LIVEKIT = {"POST /api/v1/calls", "POST /api/v1/calls/{call_id}/hang-up", "GET /api/v1/trunks"}
+"""Operations that can do nothing here: there is no LiveKit."""
+
+
+def ask_everything(client: TestClient, known: dict[str, Any], examples: int) -> dict[str, Counter[int]]:
+    """Asks every operation so many times, those that remove something last. Returns how often each status was answered,
+    by operation."""
     described: dict[str, Any] = client.app.openapi()  # pyright: ignore[reportAttributeAccessIssue]
     schema = schemathesis.openapi.from_dict(described)
-    answered: dict[str, int] = {}
+    answered: dict[str, Counter[int]] = {}
     faults: list[str] = []
     undescribed: set[str] = set()
-    for result in schema.get_all_operations():
-        operation = result.ok()
+    operations = [result.ok() for result in schema.get_all_operations()]
+    for operation in sorted(operations, key=lambda one: one.method.upper() == "DELETE"):
         if operation.path == ENDLESS:
             continue
+        answered[operation.label] = Counter()
 
         @seed(1)
         @settings(
@@ -134,12 +149,16 @@ def ask_everything(client: TestClient, known: dict[str, Any], examples: int) -> 
             asked = case.as_transport_kwargs(base_url="http://localhost", headers=dict(client.headers))
             asked.pop("cookies", None)
             response = client.request(**asked)
-            answered[str(response.status_code)] = answered.get(str(response.status_code), 0) + 1
+            answered[case.operation.label][response.status_code] += 1
             # A path with a slash in a part of it is another path.
             if response.status_code not in (404, 405):
-                answers = described["paths"][case.operation.path][case.operation.method]["responses"]
-                if str(response.status_code) not in answers:
-                    undescribed.add(f"{case.operation.label} → {response.status_code}")
+                response.request = client.build_request(asked["method"], asked["url"])  # a stream cannot be read again
+                try:
+                    case.validate_response(response, checks=AS_DESCRIBED)
+                except FailureGroup as group:
+                    undescribed.update(
+                        f"{case.operation.label} → {response.status_code}: {e}" for e in group.exceptions
+                    )
             if response.status_code >= 500:
                 faults.append(f"{asked['method']} {asked['url']} → {response.status_code} {response.text}\n{asked}")
             elif response.status_code >= 400:
@@ -150,14 +169,15 @@ def ask_everything(client: TestClient, known: dict[str, Any], examples: int) -> 
             warnings.simplefilter("ignore")
             ask()
     assert not faults, "\n\n".join(faults[:10]) + f"\n{len(faults)} in all"
-    assert not undescribed
+    assert not undescribed, "\n".join(sorted(undescribed))
     return answered
 
 
 def test_no_request_of_the_schema_makes_a_fault(client: TestClient, known: dict[str, Any]) -> None:
     answered = ask_everything(client, known, examples=4)
     print(answered)
-    assert answered.get("200", 0) > 30
+    reached = {label for label, statuses in answered.items() if any(status < 300 for status in statuses)}
+    assert len(reached) > len(answered) / 2, sorted(set(answered) - reached)
 
 
 @pytest.mark.slow
@@ -165,7 +185,10 @@ def test_no_request_of_the_schema_makes_a_fault(client: TestClient, known: dict[
 def test_no_request_of_the_schema_makes_a_fault_however_many_are_asked(
     client: TestClient, known: dict[str, Any]
 ) -> None:
-    assert ask_everything(client, known, examples=100)
+    answered = ask_everything(client, known, examples=100)
+    print(answered)
+    never = {label for label, statuses in answered.items() if not any(status < 300 for status in statuses)}
+    assert never <= NEEDS_LIVEKIT, f"never done: {sorted(never)}"
 
 
 def test_ids_in_paths_are_those_of_the_schema(client: TestClient, known: dict[str, Any]) -> None:

@@ -12,11 +12,11 @@ from uuid import UUID
 from fastapi import Depends, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from voiceagents.db import Database
 from voiceagents.web import keys, sessions
 from voiceagents.web.csrf import csrf_token, session_cookie
 from voiceagents.web.models import Role, User
 from voiceagents.web.problems import Problem
+from voiceagents.web.state import database_of
 
 __all__ = [
     "Editor", "NotSignedIn", "Owner", "Principal", "Viewer", "clear_session", "client_address", "csrf_token",
@@ -75,7 +75,7 @@ async def optional_user(
     Raises:
         NotSignedIn: a key was given, and it is no good.
     """
-    database: Database = request.app.state.database
+    database = database_of(request)
     header = request.headers.get("authorization")
     if header is not None:
         scheme, _, key = header.partition(" ")

@@ -16,11 +16,11 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from voiceagents import clock
-from voiceagents.db import Database
 from voiceagents.text import storable
 from voiceagents.web.csrf import session_cookie
 from voiceagents.web.models import IdempotencyKey
 from voiceagents.web.problems import Problem
+from voiceagents.web.state import database_of
 from voiceagents.web.tokens import hash_of
 
 HEADER = "Idempotency-Key"
@@ -57,7 +57,7 @@ class IdempotentRoute(APIRoute):
 
 
 async def _once(request: Request, key: str, handle: Callable[[Request], Coroutine[Any, Any, Response]]) -> Response:
-    database: Database = request.app.state.database
+    database = database_of(request)
     actor, asked = _actor(request), await _hash(request)
     which = (IdempotencyKey.actor == actor, IdempotencyKey.key == key)
     async with database.transaction() as session:

@@ -10,6 +10,8 @@ from uuid import UUID
 
 from fastapi import Query
 from pydantic import BaseModel
+from sqlalchemy import Select
+from sqlalchemy.orm import InstrumentedAttribute
 
 from voiceagents.web.problems import Problem, invalid
 
@@ -44,6 +46,18 @@ def page_of(
     shown = rows[:limit]
     following = encode(place(shown[-1])) if len(rows) > limit else None
     return Page[T](items=[view(row) for row in shown], next=following)
+
+
+def by_word(
+    query: Select[Row], column: InstrumentedAttribute[str], cursor: str | None, limit: int
+) -> Select[Row]:
+    """The rows that `page_of` needs of a list in the order of a column of words.
+
+    Raises:
+        Problem: it is no cursor of ours.
+    """
+    after = word(cursor)
+    return (query if after is None else query.where(column > after)).order_by(column).limit(limit + 1)
 
 
 def encode(place: Sequence[Any]) -> str:

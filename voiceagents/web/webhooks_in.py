@@ -28,6 +28,7 @@ from voiceagents.db import Database
 from voiceagents.settings import Settings
 from voiceagents.web import events
 from voiceagents.web.problems import Problem
+from voiceagents.web.state import database_of, settings_of
 
 log = logging.getLogger("voiceagents.web")
 
@@ -53,8 +54,8 @@ async def receive(request: Request) -> None:
         Problem: 401, it is not signed with our key; 422, it is no event.
         SettingsError: LiveKit is not configured.
     """
-    settings: Settings = request.app.state.settings
-    database: Database = request.app.state.database
+    settings = settings_of(request)
+    database = database_of(request)
     event = verified(settings, await _body(request), request.headers.get("authorization", ""))
     if event.event not in _TOLD or not event.room.name:
         return

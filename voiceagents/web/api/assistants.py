@@ -81,10 +81,7 @@ _Fields = Annotated[
 @router.get("")
 async def list_assistants(_by: Viewer, session: Tx, cursor: Cursor = None, limit: Limit = 50) -> Page[AssistantView]:
     """Assistants, by id."""
-    query = select(Assistant).order_by(Assistant.id).limit(limit + 1)
-    if (after := paging.word(cursor)) is not None:
-        query = query.where(Assistant.id > after)
-    rows = (await session.scalars(query)).all()
+    rows = (await session.scalars(paging.by_word(select(Assistant), Assistant.id, cursor, limit))).all()
     return page_of(rows, limit, _view, lambda row: [row.id])
 
 
@@ -102,7 +99,7 @@ async def create_assistant(
         raise conflict(f"There is an assistant {draft.id!r} already: take another id, or change that one (PATCH).")
     await store.add(session, draft)
     await audit.record(session, request, by, "created", "assistant", draft.id)
-    response.headers["Location"] = f"{request.url.path}/{draft.id}"
+    response.headers["Location"] = shared.below(request, draft.id)
     return await _tagged(session, response, draft.id)
 
 
@@ -186,12 +183,8 @@ async def list_numbers(
     _by: Viewer, session: Tx, assistant_id: str | None = None, cursor: Cursor = None, limit: Limit = 50
 ) -> Page[NumberView]:
     """Numbers that people call, and who answers each."""
-    query = select(Number).order_by(Number.e164).limit(limit + 1)
-    if assistant_id is not None:
-        query = query.where(Number.assistant_id == assistant_id)
-    if (after := paging.word(cursor)) is not None:
-        query = query.where(Number.e164 > after)
-    rows = (await session.scalars(query)).all()
+    query = select(Number) if assistant_id is None else select(Number).where(Number.assistant_id == assistant_id)
+    rows = (await session.scalars(paging.by_word(query, Number.e164, cursor, limit))).all()
     return page_of(rows, limit, NumberView.model_validate, lambda row: [row.e164])
 
 

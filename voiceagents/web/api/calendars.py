@@ -1,6 +1,5 @@
 """Calendars that calls may book in: which there are, and which times are free."""
 
-import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Any
@@ -16,7 +15,7 @@ from voiceagents.assistants.store import id_of
 from voiceagents.calendars import store
 from voiceagents.calendars.base import CalendarDown, CalendarProblem
 from voiceagents.calendars.models import Calendar
-from voiceagents.web import audit, paging
+from voiceagents.web import audit, calendar_secrets, paging
 from voiceagents.web.api import dependencies as shared
 from voiceagents.web.api.dependencies import Data, Tx, View
 from voiceagents.web.auth import Owner, Viewer
@@ -30,8 +29,6 @@ router = APIRouter(prefix="/calendars", tags=["calendars"], route_class=Idempote
 CalendarId = Annotated[str, Path(max_length=200, examples=["practice"])]
 
 _LONGEST = timedelta(days=62)
-# Whoever names a variable has its value sent to an address of their choice: only those that are for calendars.
-_REFERENCE = re.compile(r"env:\s*(CALDAV|CALCOM|CALENDAR)_[A-Z0-9_]+\s*")
 
 
 class CalendarView(View):
@@ -73,10 +70,7 @@ class SlotView(View):
 @router.get("")
 async def list_calendars(_by: Viewer, session: Tx, cursor: Cursor = None, limit: Limit = 50) -> Page[CalendarView]:
     """Calendars, by id."""
-    query = select(Calendar).order_by(Calendar.id).limit(limit + 1)
-    if (after := paging.word(cursor)) is not None:
-        query = query.where(Calendar.id > after)
-    rows = (await session.scalars(query)).all()
+    rows = (await session.scalars(paging.by_word(select(Calendar), Calendar.id, cursor, limit))).all()
     return page_of(rows, limit, _view, lambda row: [row.id])
 
 
@@ -92,7 +86,7 @@ async def add_calendar(
         raise conflict(f"There is a calendar {calendar_id!r} already: take another id, or change that one (PATCH).")
     await _save(session, store.CalendarDraft(calendar_id, wanted.name, wanted.provider, _safe(wanted.settings)))
     await audit.record(session, request, by, "added", "calendar", calendar_id, provider=wanted.provider)
-    response.headers["Location"] = f"{request.url.path}/{calendar_id}"
+    response.headers["Location"] = shared.below(request, calendar_id)
     return _tagged(response, await _find(session, calendar_id))
 
 
@@ -187,14 +181,10 @@ def _safe(settings: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         Problem: a secret names a variable that is not for calendars.
     """
-    kept = dict(settings)
-    for name in store.SECRETS & set(kept):
-        value = str(kept[name])
-        if value == store.shown({name: "x"})[name]:
-            del kept[name]
-        elif value.startswith("env:") and _REFERENCE.fullmatch(value) is None:
-            raise invalid(f"settings.{name}", "A variable for a secret must be named CALDAV_…, CALCOM_… or CALENDAR_….")
-    return kept
+    if (name := calendar_secrets.misused(settings)) is not None:
+        raise invalid(f"settings.{name}", calendar_secrets.ALLOWED)
+    unseen = {name for name in store.SECRETS & set(settings) if settings[name] == store.shown({name: "x"})[name]}
+    return {name: value for name, value in settings.items() if name not in unseen}
 
 
 def _view(calendar: Calendar) -> CalendarView:

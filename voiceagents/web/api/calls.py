@@ -21,7 +21,7 @@ from voiceagents.calls.states import CallState, Direction, Outcome
 from voiceagents.calls.views import CallStory, CallView
 from voiceagents.web import audit, paging
 from voiceagents.web.api import dependencies as shared
-from voiceagents.web.api.dependencies import Data, Env, Tx, View
+from voiceagents.web.api.dependencies import Data, Env, Recordings, Tx, View
 from voiceagents.web.api.downloads import csv_response
 from voiceagents.web.api.livekit import hang_up, livekit
 from voiceagents.web.auth import Editor, Viewer
@@ -132,11 +132,11 @@ async def get_call(_by: Viewer, session: Tx, call_id: UUID) -> CallStory:
         416: {"description": "It has no such part"},
     },
 )
-async def get_recording(request: Request, _by: Viewer, data: Data, call_id: UUID) -> Response:
+async def get_recording(request: Request, _by: Viewer, data: Data, kept: Recordings, call_id: UUID) -> Response:
     """The recording of a call: Opus in Ogg, left the person, right the assistant. `Range` asks for a part of it."""
     async with data.transaction() as session:
         call = await _find(session, call_id)
-    recording = await recording_of(request.app.state.recordings, call)
+    recording = await recording_of(kept, call)
     if recording is None:
         raise not_found("This call has no recording, or it has not got here yet.")
     return await recording.response(request.headers.get("range"))

@@ -2,27 +2,23 @@
 
 from collections.abc import AsyncGenerator
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import Depends, Request
 from pydantic import BaseModel, ConfigDict, model_validator
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from voiceagents.calls.recording_store import RecordingStore
 from voiceagents.db import Database
 from voiceagents.settings import Settings
 from voiceagents.text import storable_value
 from voiceagents.web.problems import MEDIA_TYPE, ProblemDetails
+from voiceagents.web.state import database_of, recordings_of, settings_of
 
 
-def database_of(request: Request) -> Database:
-    """The application's database."""
-    database: Database = request.app.state.database
-    return database
-
-
-def settings_of(request: Request) -> Settings:
-    """The environment."""
-    settings: Settings = request.app.state.settings
-    return settings
+def below(request: Request, id_: str) -> str:
+    """The address of what was just made in the list that was asked; ids of people's own making hold any letters."""
+    return f"{request.url.path}/{quote(id_, safe='')}"
 
 
 async def _transaction(request: Request) -> AsyncGenerator[AsyncSession]:
@@ -34,6 +30,7 @@ async def _transaction(request: Request) -> AsyncGenerator[AsyncSession]:
 Tx = Annotated[AsyncSession, Depends(_transaction, scope="function")]
 Data = Annotated[Database, Depends(database_of)]
 Env = Annotated[Settings, Depends(settings_of)]
+Recordings = Annotated[RecordingStore, Depends(recordings_of)]
 
 _PROBLEM: dict[str, Any] = {
     "content": {MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{ProblemDetails.__name__}"}}}

@@ -19,12 +19,13 @@ from voiceagents.calls.metadata import JobMetadata
 from voiceagents.calls.models import Call
 from voiceagents.calls.placing import CannotPlace, place
 from voiceagents.db import Database
-from voiceagents.settings import Settings, SettingsError
+from voiceagents.settings import SettingsError
 from voiceagents.web import audit
 from voiceagents.web.auth import Editor, Principal, Viewer
 from voiceagents.web.pages import assistant_form, rooms
 from voiceagents.web.pages.rendering import page, then
 from voiceagents.web.problems import conflict, not_found
+from voiceagents.web.state import settings_of
 
 router = APIRouter(prefix="/assistants")
 
@@ -109,7 +110,7 @@ async def remove(request: Request, user: Editor, assistant_id: str) -> Response:
 @router.post("/{assistant_id}/talk")
 async def talk(request: Request, user: Editor, assistant_id: str) -> Response:
     """A room in which the assistant waits, and what the browser needs to join it in place of a phone."""
-    settings: Settings = request.app.state.settings
+    settings = settings_of(request)
     await _require_agent(request)
     await _draft(request, assistant_id)
     room = f"{_TALK}{uuid4().hex}"
@@ -146,7 +147,7 @@ async def call_a_phone(
     region: Annotated[str, Form()] = "",
 ) -> Response:
     """Calls a phone with this assistant's voice and prompt."""
-    settings: Settings = request.app.state.settings
+    settings = settings_of(request)
     draft = await _draft(request, assistant_id)
     here = f"/assistants/{assistant_id}"
     try:
@@ -189,7 +190,7 @@ async def _page(
         request, user, "assistants/edit", nav="Assistants", status=422 if errors else 200, assistant=found,
         given=given, errors=errors, versions=versions, numbers=numbers, calendars=kept,
         sounds=[(name, name.replace("-", " ")) for name in BACKGROUND_SOUNDS],
-        tools=assistant_form.PLAIN_TOOLS, settings=request.app.state.settings,
+        tools=assistant_form.PLAIN_TOOLS, settings=settings_of(request),
     )  # fmt: skip
 
 

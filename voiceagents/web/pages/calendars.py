@@ -10,10 +10,10 @@ from voiceagents.assistants.store import id_of
 from voiceagents.calendars import store
 from voiceagents.calendars.base import CalendarProblem
 from voiceagents.calendars.store import CalendarDraft
-from voiceagents.db import Database
-from voiceagents.web import audit
-from voiceagents.web.auth import Editor, Principal, Viewer
+from voiceagents.web import audit, calendar_secrets
+from voiceagents.web.auth import Owner, Principal, Viewer
 from voiceagents.web.pages.rendering import page, then
+from voiceagents.web.state import database_of
 
 router = APIRouter(prefix="/calendars")
 _HERE = "/calendars"
@@ -27,16 +27,18 @@ async def show(request: Request, user: Viewer) -> Response:
 @router.post("")
 async def save(
     request: Request,
-    user: Editor,
+    user: Owner,
     name: Annotated[str, Form()] = "",
     provider: Annotated[str, Form()] = "builtin",
     settings: Annotated[str, Form()] = "",
 ) -> Response:
-    database: Database = request.app.state.database
+    database = database_of(request)
     try:
         given: Any = json.loads(settings) if settings.strip() else {}
         if not isinstance(given, dict):
             raise CalendarProblem("The settings are an object, such as {}.")
+        if (secret := calendar_secrets.misused(given)) is not None:  # pyright: ignore[reportUnknownArgumentType]
+            raise CalendarProblem(f"{secret}: {calendar_secrets.ALLOWED}")
         draft = CalendarDraft(id_of(name), name.strip(), provider, given)  # pyright: ignore[reportUnknownArgumentType]
         async with database.transaction() as session:
             await store.add(session, draft)
@@ -51,8 +53,8 @@ async def save(
 
 
 @router.post("/remove")
-async def remove(request: Request, user: Editor, calendar: Annotated[str, Form()]) -> Response:
-    database: Database = request.app.state.database
+async def remove(request: Request, user: Owner, calendar: Annotated[str, Form()]) -> Response:
+    database = database_of(request)
     try:
         async with database.transaction() as session:
             await store.remove(session, calendar)
@@ -63,7 +65,7 @@ async def remove(request: Request, user: Editor, calendar: Annotated[str, Form()
 
 
 async def _page(request: Request, user: Principal, given: dict[str, str], problem: str) -> Response:
-    database: Database = request.app.state.database
+    database = database_of(request)
     async with database.transaction() as session:
         calendars = [(one, store.shown(one.settings)) for one in await store.calendars(session)]
     return page(

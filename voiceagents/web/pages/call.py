@@ -16,7 +16,6 @@ from voiceagents.calls.models import Call, CallEvent, Turn
 from voiceagents.calls.states import CallState, Direction, Speaker
 from voiceagents.campaigns.models import Campaign
 from voiceagents.campaigns.zones import ZoneSource, zones_of
-from voiceagents.db import Database
 from voiceagents.web import audit
 from voiceagents.web.auth import Editor, Viewer
 from voiceagents.web.pages import rooms
@@ -24,6 +23,7 @@ from voiceagents.web.pages.rendering import fragment, page, then
 from voiceagents.web.pages.words import mend_of, of_outcome, plain
 from voiceagents.web.problems import not_found
 from voiceagents.web.recordings import Recording, recording_of
+from voiceagents.web.state import database_of, recordings_of, settings_of
 
 router = APIRouter(prefix="/calls/{call_id}")
 
@@ -52,7 +52,7 @@ class Moment:
 
 @router.get("")
 async def show(request: Request, user: Viewer, call_id: UUID) -> Response:
-    database: Database = request.app.state.database
+    database = database_of(request)
     async with database.transaction() as session:
         call = await _call(session, call_id)
         turns = await history.transcript(session, call_id)
@@ -77,7 +77,7 @@ async def show(request: Request, user: Viewer, call_id: UUID) -> Response:
 
 @router.get("/latencies")
 async def latencies(request: Request, user: Viewer, call_id: UUID) -> Response:
-    database: Database = request.app.state.database
+    database = database_of(request)
     async with database.transaction() as session:
         turns = [turn for turn in await history.transcript(session, call_id) if turn.latencies]
     return JSONResponse(_plot(turns))
@@ -96,10 +96,10 @@ def _plot(turns: Sequence[Turn]) -> dict[str, object]:
 @router.get("/recording")
 async def play(request: Request, user: Viewer, call_id: UUID) -> Response:
     """The audio, with ranges, so that a player can jump."""
-    database: Database = request.app.state.database
+    database = database_of(request)
     async with database.transaction() as session:
         call = await _call(session, call_id)
-    recording = await recording_of(request.app.state.recordings, call)
+    recording = await recording_of(recordings_of(request), call)
     if recording is None:
         raise not_found("This call has no recording.")
     return await recording.response(request.headers.get("range"))
@@ -107,13 +107,13 @@ async def play(request: Request, user: Viewer, call_id: UUID) -> Response:
 
 @router.post("/hang-up")
 async def hang_up(request: Request, user: Editor, call_id: UUID) -> Response:
-    database: Database = request.app.state.database
+    database = database_of(request)
     async with database.transaction() as session:
         call = await _call(session, call_id)
         await audit.record(session, request, user, "ended", "call", call_id)
     if call.state is CallState.ENDED or not call.room_name:
         return then(request, f"/calls/{call_id}", "The call has ended already.")
-    stuck = await rooms.hang_up(request.app.state.settings, [call.room_name])
+    stuck = await rooms.hang_up(settings_of(request), [call.room_name])
     return then(
         request, f"/calls/{call_id}", "LiveKit did not delete the room; try again." if stuck else "The call is hung up."
     )
@@ -122,7 +122,7 @@ async def hang_up(request: Request, user: Editor, call_id: UUID) -> Response:
 async def _recording(request: Request, call: Call) -> tuple[Recording | None, str]:
     """The recording, and what keeps it from us; the page is shown all the same."""
     try:
-        return await recording_of(request.app.state.recordings, call), ""
+        return await recording_of(recordings_of(request), call), ""
     except BucketProblem as error:
         return None, str(error)
 

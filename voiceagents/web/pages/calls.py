@@ -16,10 +16,10 @@ from voiceagents.calls.listing import CallFilter, Place
 from voiceagents.calls.states import CallState, Direction, Outcome
 from voiceagents.campaigns import search
 from voiceagents.campaigns.models import Campaign
-from voiceagents.db import Database
 from voiceagents.web.auth import Viewer
 from voiceagents.web.pages.rendering import page, query_of
 from voiceagents.web.pages.week import zone_or_utc
+from voiceagents.web.state import database_of
 
 router = APIRouter(prefix="/calls")
 Word = TypeVar("Word", bound=StrEnum)
@@ -31,7 +31,7 @@ _FEWEST_DIGITS = 7
 
 @router.get("")
 async def list_calls(request: Request, user: Viewer) -> Response:
-    database: Database = request.app.state.database
+    database = database_of(request)
     query = query_of(request)
     async with database.transaction() as session:
         found = await listing.page(session, _filter(query), after=_place(query.get("after")), limit=_ROWS + 1)

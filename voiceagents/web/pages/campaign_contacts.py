@@ -33,6 +33,7 @@ from voiceagents.web.pages.campaigns import found
 from voiceagents.web.pages.importing import refused_file, started
 from voiceagents.web.pages.rendering import fragment, page, query_of, then
 from voiceagents.web.problems import not_found
+from voiceagents.web.state import settings_of
 
 router = APIRouter(prefix="/campaigns/{campaign_id}")
 
@@ -150,7 +151,7 @@ async def cancel(request: Request, user: Editor, campaign_id: UUID, import_id: U
 async def refused(request: Request, user: Viewer, campaign_id: UUID, import_id: UUID) -> Response:
     async with _database(request).transaction() as session:
         await _import(session, campaign_id, import_id)
-    path = refused_file(request.app.state.settings, import_id)
+    path = refused_file(settings_of(request), import_id)
     if not await asyncio.to_thread(path.is_file):
         raise not_found("There is no file of refused rows.")
     return FileResponse(path, media_type="text/csv", filename="refused rows.csv")

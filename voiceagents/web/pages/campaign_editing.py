@@ -19,12 +19,12 @@ from voiceagents.campaigns.models import Campaign, Contact
 from voiceagents.campaigns.states import CampaignState
 from voiceagents.campaigns.terms import Terms
 from voiceagents.db import Database
-from voiceagents.settings import Settings
 from voiceagents.web import audit
 from voiceagents.web.auth import Editor, Principal
 from voiceagents.web.pages import figures, preflight, retry_form, rooms, week
 from voiceagents.web.pages.campaigns import STEPS, TABS, found
 from voiceagents.web.pages.rendering import fragment, marked, page, then
+from voiceagents.web.state import settings_of
 
 router = APIRouter(prefix="/campaigns")
 
@@ -85,7 +85,7 @@ async def save_script(request: Request, user: Editor, campaign_id: UUID) -> Resp
 async def _script_page(
     request: Request, user: Principal, campaign: Campaign | None, given: Mapping[str, str], errors: dict[str, str]
 ) -> Response:
-    settings: Settings = request.app.state.settings
+    settings = settings_of(request)
     given = {**dict.fromkeys(_SCRIPT, ""), **given}
     async with _database(request).transaction() as session:
         assistants = [(one.id, one.name) for one in await store.assistants(session)]
@@ -195,7 +195,7 @@ async def check(request: Request, user: Editor, campaign_id: UUID) -> Response:
     known = await figures.status_of(database, campaign)
     async with database.transaction() as session:
         sample = await session.scalar(select(Contact).where(Contact.campaign_id == campaign_id).limit(1))
-        items = await preflight.checks(session, campaign, sample, request.app.state.settings, clock.now())
+        items = await preflight.checks(session, campaign, sample, settings_of(request), clock.now())
     return page(
         request, user, "campaigns/check", nav="Campaigns", here="check", items=items, status=200,
         known=known.value, can_start=all(item.good is not False for item in items), **tabs_of(campaign),

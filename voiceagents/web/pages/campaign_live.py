@@ -12,7 +12,6 @@ from voiceagents.campaigns import charts, editing
 from voiceagents.campaigns.lifecycle import CampaignProblem
 from voiceagents.campaigns.states import CampaignState
 from voiceagents.campaigns.terms import Terms
-from voiceagents.db import Database
 from voiceagents.web import audit
 from voiceagents.web.auth import Editor, Viewer
 from voiceagents.web.models import Role
@@ -22,6 +21,7 @@ from voiceagents.web.pages.campaigns import found
 from voiceagents.web.pages.rendering import fragment, page, then
 from voiceagents.web.pages.week import zone_or_utc
 from voiceagents.web.pages.words import mend_of, of_outcome, plain
+from voiceagents.web.state import database_of
 
 router = APIRouter(prefix="/campaigns/{campaign_id}")
 
@@ -30,7 +30,7 @@ _SHOWN_CALLS = 50
 
 @router.get("")
 async def live(request: Request, user: Viewer, campaign_id: UUID) -> Response:
-    database: Database = request.app.state.database
+    database = database_of(request)
     campaign = await found(database, campaign_id)
     if campaign.state is CampaignState.DRAFT and user.may(Role.EDITOR):
         return RedirectResponse(f"/campaigns/{campaign_id}/check", status_code=303)
@@ -46,7 +46,7 @@ async def live(request: Request, user: Viewer, campaign_id: UUID) -> Response:
 @router.get("/now")
 async def now(request: Request, user: Viewer, campaign_id: UUID, state: str = "") -> Response:
     """What changes by itself. A page that was made in another state than this is loaded again: it has other buttons."""
-    database: Database = request.app.state.database
+    database = database_of(request)
     campaign = await found(database, campaign_id)
     if state and state != campaign.state.value:
         return Response(status_code=204, headers={"HX-Refresh": "true"})
@@ -79,7 +79,7 @@ async def outcomes(request: Request, user: Viewer, campaign_id: UUID) -> Respons
 
 @router.get("/plots/answers")
 async def answers(request: Request, user: Viewer, campaign_id: UUID) -> Response:
-    database: Database = request.app.state.database
+    database = database_of(request)
     campaign = await found(database, campaign_id)
     ended = (await figures.ended_by_hour(database, campaign_id, clock.now())).value or ()
     rates = charts.answer_rate_by_hour_of_day(ended, zone_or_utc(campaign.time_zone))
@@ -113,7 +113,7 @@ async def limits(request: Request, user: Editor, campaign_id: UUID) -> Response:
     """Calls at once and calls a second, changed while the campaign runs."""
     form = await request.form()
     given = {name: form[name] for name in ("max_concurrent", "calls_per_second") if isinstance(form.get(name), str)}
-    database: Database = request.app.state.database
+    database = database_of(request)
     try:
         async with database.transaction() as session:
             edited = await editing.edit(session, campaign_id, Terms.model_validate(given), clock.now())

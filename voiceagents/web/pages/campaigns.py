@@ -20,6 +20,7 @@ from voiceagents.web.auth import Editor, Principal, Viewer
 from voiceagents.web.pages import figures
 from voiceagents.web.pages.rendering import page, query_of, then
 from voiceagents.web.problems import not_found
+from voiceagents.web.state import database_of, settings_of
 
 router = APIRouter(prefix="/campaigns")
 
@@ -53,7 +54,7 @@ async def found(database: Database, campaign_id: UUID) -> Campaign:
 
 @router.get("")
 async def list_campaigns(request: Request, user: Viewer) -> Response:
-    database: Database = request.app.state.database
+    database = database_of(request)
     query = query_of(request)
     archived = query.get("show") == "archived"
     async with database.transaction() as session:
@@ -70,11 +71,11 @@ async def list_campaigns(request: Request, user: Viewer) -> Response:
 
 @router.post("/{campaign_id}/start")
 async def start(request: Request, user: Editor, campaign_id: UUID) -> Response:
-    database: Database = request.app.state.database
+    database = database_of(request)
     try:
         async with database.transaction() as session:
             campaign = await lifecycle.start(
-                session, campaign_id, clock.now(), default_trunk=request.app.state.settings.sip_trunk_id
+                session, campaign_id, clock.now(), default_trunk=settings_of(request).sip_trunk_id
             )
             await audit.record(session, request, user, "started", "campaign", campaign_id)
     except CampaignProblem as error:
@@ -111,7 +112,7 @@ async def resume(request: Request, user: Editor, campaign_id: UUID) -> Response:
 async def cancel(request: Request, user: Editor, campaign_id: UUID, hang_up: Annotated[str, Form()] = "") -> Response:
     from voiceagents.web.pages import rooms
 
-    database: Database = request.app.state.database
+    database = database_of(request)
     try:
         async with database.transaction() as session:
             going_on = await lifecycle.cancel(session, campaign_id, clock.now(), hang_up=bool(hang_up))
@@ -121,7 +122,7 @@ async def cancel(request: Request, user: Editor, campaign_id: UUID, hang_up: Ann
     figures.forget(campaign_id)
     said = "The campaign is cancelled."
     if hang_up and going_on:
-        stuck = await rooms.hang_up(request.app.state.settings, [call.room_name for call in going_on if call.room_name])
+        stuck = await rooms.hang_up(settings_of(request), [call.room_name for call in going_on if call.room_name])
         said += f" {len(going_on) - len(stuck)} calls were hung up."
     elif going_on:
         said += f" {len(going_on)} calls go on until they end by themselves."
@@ -145,7 +146,7 @@ async def duplicate(
     people: Annotated[str, Form()] = "none",
 ) -> Response:
     """`people`: "none", "all" but for those whom nobody may call again, or an outcome."""
-    database: Database = request.app.state.database
+    database = database_of(request)
     original = await found(database, campaign_id)
     try:
         async with database.transaction() as session:
@@ -173,7 +174,7 @@ async def _changed(
     target: str | None = None,
 ) -> Response:
     here = f"/campaigns/{campaign_id}"
-    database: Database = request.app.state.database
+    database = database_of(request)
     try:
         async with database.transaction() as session:
             await change(session)

@@ -15,13 +15,13 @@ from voiceagents.campaigns import do_not_call, why
 from voiceagents.campaigns.lifecycle import CampaignProblem
 from voiceagents.campaigns.models import DecisionRecord
 from voiceagents.campaigns.why import Story
-from voiceagents.db import Database
 from voiceagents.web import audit
 from voiceagents.web.auth import Editor, Viewer
 from voiceagents.web.pages.campaign_editing import tabs_of
 from voiceagents.web.pages.campaigns import found
 from voiceagents.web.pages.rendering import page, then
 from voiceagents.web.problems import not_found
+from voiceagents.web.state import database_of
 
 router = APIRouter(prefix="/campaigns/{campaign_id}/contacts/{contact_id}")
 
@@ -39,7 +39,7 @@ class Entry:
 
 @router.get("")
 async def story(request: Request, user: Viewer, campaign_id: UUID, contact_id: UUID) -> Response:
-    database: Database = request.app.state.database
+    database = database_of(request)
     campaign = await found(database, campaign_id)
     async with database.transaction() as session:
         try:
@@ -65,7 +65,7 @@ async def story(request: Request, user: Viewer, campaign_id: UUID, contact_id: U
 @router.post("/do-not-call")
 async def block(request: Request, user: Editor, campaign_id: UUID, contact_id: UUID) -> Response:
     """Puts the person's number on everybody's do-not-call list."""
-    database: Database = request.app.state.database
+    database = database_of(request)
     campaign = await found(database, campaign_id)
     async with database.transaction() as session:
         told = (await why.stories(session, str(contact_id), campaign, clock.now()))[0]

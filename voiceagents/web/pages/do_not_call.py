@@ -17,10 +17,10 @@ from voiceagents.campaigns.numbers import UnknownRegion
 from voiceagents.campaigns.rows import TableError
 from voiceagents.campaigns.search import Page
 from voiceagents.campaigns.tabular import Pasted
-from voiceagents.db import Database
 from voiceagents.web import audit
 from voiceagents.web.auth import Editor, Viewer
 from voiceagents.web.pages.rendering import page, query_of, then
+from voiceagents.web.state import database_of
 
 router = APIRouter(prefix="/do-not-call")
 
@@ -30,7 +30,7 @@ _ROWS = 50
 
 @router.get("")
 async def show(request: Request, user: Viewer) -> Response:
-    database: Database = request.app.state.database
+    database = database_of(request)
     query = query_of(request)
     asked, removed = query.get("number", ""), query.get("show") == "removed"
     answer = ""
@@ -65,7 +65,7 @@ async def _entries(session: AsyncSession, removed: bool, after: str | None) -> P
 async def add(
     request: Request, user: Editor, number: Annotated[str, Form()] = "", reason: Annotated[str, Form()] = ""
 ) -> Response:
-    database: Database = request.app.state.database
+    database = database_of(request)
     try:
         e164 = phone.normalize(number)
     except phone.InvalidPhoneNumber as error:
@@ -87,7 +87,7 @@ async def remove(
     """Takes a number off, for a reason that stays on record."""
     if not reason.strip():
         return then(request, _HERE, "Not taken off: say why, it stays on record.")
-    database: Database = request.app.state.database
+    database = database_of(request)
     async with database.transaction() as session:
         gone = await service.remove(session, number, campaign, reason.strip())
         await audit.record(session, request, user, "removed", "do_not_call", phone.mask(number))
@@ -96,7 +96,7 @@ async def remove(
 
 @router.post("/import")
 async def import_numbers(request: Request, user: Editor) -> Response:
-    database: Database = request.app.state.database
+    database = database_of(request)
     form = await request.form()
     upload, pasted, region = form.get("file"), form.get("pasted"), form.get("region")
     if isinstance(upload, UploadFile) and upload.filename:

@@ -12,11 +12,11 @@ from fastapi import Request
 from voiceagents.campaigns import imports
 from voiceagents.campaigns.models import ContactImport
 from voiceagents.campaigns.tabular import Pasted, Reading, Source
-from voiceagents.db import Database
 from voiceagents.settings import Settings
 from voiceagents.web import audit
 from voiceagents.web.auth import Principal
 from voiceagents.web.background import Background
+from voiceagents.web.state import database_of, settings_of
 
 
 def refused_file(settings: Settings, import_id: UUID) -> Path:
@@ -49,8 +49,8 @@ async def started(
         all_or_nothing: add nothing if a row is refused.
         reading: what is known about the file.
     """
-    database: Database = request.app.state.database
-    settings: Settings = request.app.state.settings
+    database = database_of(request)
+    settings = settings_of(request)
     background: Background = request.app.state.background
     async with database.transaction() as session:
         row = await imports.open_import(session, campaign_id, name)

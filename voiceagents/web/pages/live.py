@@ -11,13 +11,12 @@ from voiceagents.calls import presence
 from voiceagents.calls.models import Call
 from voiceagents.calls.states import CallState
 from voiceagents.campaigns import engines
-from voiceagents.db import Database
-from voiceagents.settings import Settings
 from voiceagents.web import audit
 from voiceagents.web.auth import Editor, Viewer
 from voiceagents.web.pages import rooms, stream
 from voiceagents.web.pages.rendering import fragment, page
 from voiceagents.web.problems import conflict, not_found
+from voiceagents.web.state import database_of, settings_of
 
 router = APIRouter(prefix="/live")
 
@@ -26,7 +25,7 @@ _MOST = 100
 
 @router.get("")
 async def live(request: Request, user: Viewer) -> Response:
-    database: Database = request.app.state.database
+    database = database_of(request)
     async with database.transaction() as session:
         calls = (
             await session.scalars(
@@ -49,8 +48,8 @@ async def changes(request: Request, user: Viewer) -> Response:
 @router.post("/{call_id}/listen")
 async def listen(request: Request, user: Editor, call_id: UUID) -> Response:
     """Lets the browser hear a call, unheard and unseen; that somebody listens is put on record."""
-    database: Database = request.app.state.database
-    settings: Settings = request.app.state.settings
+    database = database_of(request)
+    settings = settings_of(request)
     async with database.transaction() as session:
         call = await session.get(Call, call_id)
         if call is None:

@@ -10,11 +10,11 @@ from voiceagents import phone
 from voiceagents.assistants import store
 from voiceagents.assistants.store import AssistantProblem
 from voiceagents.campaigns import limits
-from voiceagents.db import Database
 from voiceagents.web import audit
 from voiceagents.web.auth import Editor, Viewer
 from voiceagents.web.pages import rooms
 from voiceagents.web.pages.rendering import page, then
+from voiceagents.web.state import database_of, settings_of
 
 router = APIRouter(prefix="/numbers")
 _HERE = "/numbers"
@@ -27,17 +27,17 @@ class _Limits(BaseModel):
 
 @router.get("")
 async def show(request: Request, user: Viewer) -> Response:
-    database: Database = request.app.state.database
+    database = database_of(request)
     async with database.transaction() as session:
         numbers = await store.numbers(session)
         assistants = [(one.id, one.name) for one in await store.assistants(session)]
         kept = {one.trunk_id: one for one in await limits.trunks(session)}
         in_use = await limits.in_use(session)
-    trunks = await rooms.trunks(request.app.state.settings)
+    trunks = await rooms.trunks(settings_of(request))
     known = {one.id: one for one in trunks.outbound}
     return page(
         request, user, "numbers", nav="Numbers", numbers=numbers, assistants=assistants, trunks=trunks, known=known,
-        limits=kept, in_use=in_use, trunk_ids=sorted({*known, *kept}), default=request.app.state.settings.sip_trunk_id,
+        limits=kept, in_use=in_use, trunk_ids=sorted({*known, *kept}), default=settings_of(request).sip_trunk_id,
     )  # fmt: skip
 
 
@@ -50,7 +50,7 @@ async def bind(
     label: Annotated[str, Form()] = "",
 ) -> Response:
     """Lets an assistant answer a number."""
-    database: Database = request.app.state.database
+    database = database_of(request)
     try:
         e164 = phone.normalize(number)
         async with database.transaction() as session:
@@ -63,7 +63,7 @@ async def bind(
 
 @router.post("/release")
 async def release(request: Request, user: Editor, number: Annotated[str, Form()]) -> Response:
-    database: Database = request.app.state.database
+    database = database_of(request)
     try:
         async with database.transaction() as session:
             await store.release(session, number)
@@ -82,7 +82,7 @@ async def set_limits(
     calls_per_second: Annotated[str, Form()] = "",
 ) -> Response:
     """Changes what a trunk bears; felt at the next decision."""
-    database: Database = request.app.state.database
+    database = database_of(request)
     try:
         given = _Limits.model_validate(
             {"max_concurrent": max_concurrent.strip() or None, "calls_per_second": calls_per_second.strip() or None}

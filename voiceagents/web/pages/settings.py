@@ -8,7 +8,6 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field, ValidationError
 
 from voiceagents.campaigns import limits
-from voiceagents.db import Database
 from voiceagents.doctor.examination import examine
 from voiceagents.doctor.findings import Finding, State
 from voiceagents.web import accounts, audit
@@ -17,6 +16,7 @@ from voiceagents.web.auth import Owner, Viewer
 from voiceagents.web.models import Role
 from voiceagents.web.pages.remembered import Remembered
 from voiceagents.web.pages.rendering import fragment, page, then
+from voiceagents.web.state import database_of, settings_of
 
 router = APIRouter(prefix="/settings")
 
@@ -31,21 +31,21 @@ class _Limits(BaseModel):
 
 @router.get("")
 async def show(request: Request, user: Viewer) -> Response:
-    database: Database = request.app.state.database
+    database = database_of(request)
     async with database.transaction() as session:
         whole = await limits.installation(session)
         people = await accounts.users(session) if user.may(Role.OWNER) else ()
         entries = await audit.entries(session, limit=20) if user.may(Role.OWNER) else ()
     return page(
         request, user, "settings", nav="Settings", whole=whole, people=people, entries=entries,
-        settings=request.app.state.settings, roles=[role.value for role in Role],
+        settings=settings_of(request), roles=[role.value for role in Role],
     )  # fmt: skip
 
 
 @router.get("/checks")
 async def checks(request: Request, user: Viewer) -> Response:
     """The doctor's findings; they take a while, so they come after the page."""
-    settings = request.app.state.settings
+    settings = settings_of(request)
 
     async def read() -> list[Finding]:
         return [finding async for finding in examine(settings, passive=True)]
@@ -61,7 +61,7 @@ async def set_limits(
     max_concurrent: Annotated[str, Form()] = "",
     kept_for_inbound: Annotated[str, Form()] = "1",
 ) -> Response:
-    database: Database = request.app.state.database
+    database = database_of(request)
     try:
         given = _Limits.model_validate(
             {"max_concurrent": max_concurrent.strip() or None, "kept_for_inbound": kept_for_inbound.strip() or 0}
@@ -83,7 +83,7 @@ async def invite(
     name: Annotated[str, Form()] = "",
     role: Annotated[Role, Form()] = Role.VIEWER,
 ) -> Response:
-    database: Database = request.app.state.database
+    database = database_of(request)
     try:
         async with database.transaction() as session:
             invited, token = await accounts.invite(session, email=email, name=name, role=role)
@@ -102,7 +102,7 @@ async def change(
     role: Annotated[Role | None, Form()] = None,
     disabled: Annotated[str, Form()] = "",
 ) -> Response:
-    database: Database = request.app.state.database
+    database = database_of(request)
     try:
         async with database.transaction() as session:
             changed = await accounts.change(

@@ -5,13 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from voiceagents.db import Database
 from voiceagents.web import accounts, sessions
 from voiceagents.web.accounts import AccountProblem, Welcome
 from voiceagents.web.auth import Principal, clear_session, client_address, optional_user, session_token, set_session
 from voiceagents.web.pages.rendering import local_target, page, then
 from voiceagents.web.problems import not_found
 from voiceagents.web.sessions import SignInRefused
+from voiceagents.web.state import database_of
 
 router = APIRouter()
 
@@ -83,7 +83,7 @@ async def accept(
     name: Annotated[str, Form()] = "",
     password: Annotated[str, Form()] = "",
 ) -> Response:
-    database: Database = request.app.state.database
+    database = database_of(request)
     good_for = await _good_for(request, token)
     try:
         user = await accounts.accept(

@@ -2,12 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Collection
-from contextlib import aclosing
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from voiceagents.db import Database
-from voiceagents.web.events import MISSED, Event, events
+from voiceagents.web.events import MISSED, Event, listening
 
 PAUSE = 0.5
 """Seconds between two words at least; the last change is always told."""
@@ -26,17 +25,18 @@ async def _told(
     changed = asyncio.Event()
 
     async def hear() -> None:
-        async with aclosing(events(database, kinds)) as heard:
-            async for event in heard:
-                if event.kind == MISSED or meant(event):
-                    changed.set()
-
-    hearing = asyncio.create_task(hear(), name="page hears")
-    try:
         while True:
-            await changed.wait()
-            changed.clear()
-            yield ServerSentEvent(data="{}", event="changed")
-            await asyncio.sleep(PAUSE)
-    finally:
-        hearing.cancel()
+            event = await heard.next()
+            if event.kind == MISSED or meant(event):
+                changed.set()
+
+    async with listening(database, kinds) as heard:
+        hearing = asyncio.create_task(hear(), name="page hears")
+        try:
+            while True:
+                await changed.wait()
+                changed.clear()
+                yield ServerSentEvent(data="{}", event="changed")
+                await asyncio.sleep(PAUSE)
+        finally:
+            hearing.cancel()
