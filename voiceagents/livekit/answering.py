@@ -10,6 +10,8 @@ from voiceagents.calls.states import AnsweredBy, Outcome
 
 __all__ = ["AnsweredBy", "answered_by", "takes_message", "what_network_said"]
 
+# Somebody is told to: not "I'll leave", "did you leave", "why do you always leave", "please don't leave".
+_TOLD_TO = r"(?<!i )(?<!i'll )(?<!i'd )(?<!you )(?<!to )(?<!n't )(?<!not )(?<!never )(?<!always )\b"
 _MESSAGE = r"(message|tone|beep|get back to|call(ing)? (you )?back)"
 
 
@@ -18,22 +20,23 @@ def _any(*patterns: str) -> re.Pattern[str]:
 
 
 _VOICEMAIL = _any(
-    r"(?<!i )(?<!i'll )(?<!i'd )(?<!you )(?<!to )\b(leave|record)( me| us)?( a| your| an)?( short| brief| detailed)?( voice)? (name and( phone| telephone)? number|name,? (phone|telephone) number|message)s?\b(?! with (me|us|him|her|them))",
+    rf"{_TOLD_TO}(leave|record)( me| us)?( a| your| an)?( short| brief| detailed)?( voice)? (message|voice ?mail)s?\b(?! (with|at) (me|us|him|her|them|the)\b)",
+    rf"{_TOLD_TO}leave( me| us)?( your| a)? name\b.{{0,30}}\b(number|message)\b(?! with (me|us|him|her|them))",
     r"\b(to|you (may|can)) (leave|record) (a|your) (voice )?message\b.{0,30}\b(press|tone|beep|after|at)\b",
     r"\b(after|at|following|wait for|hear) the (tone|beep|signal)\b",
     rf"\b(is|are|am|'m) (not available|unavailable|not here|away from (my|the) (phone|desk))\b.{{0,120}}\b{_MESSAGE}\b",
     rf"\b(can'?t|cannot|can not|unable to|not able to) (come to|take|answer|get to|pick up) (the|your|my) (phone|call)s?\b.{{0,120}}\b{_MESSAGE}\b",
     rf"\b(missed|can'?t take) your call\b.{{0,120}}\b{_MESSAGE}\b",
     r"\b(no ?one|nobody) is (available|able) to (take|answer) your call\b",
-    r"\b(you'?ve|you have) reached (the )?(voice ?mail|voice message|mailbox|answering (machine|service))",
+    r"\b(you'?ve|you have) (reached|got) (\S+ ){0,3}(voice ?mail|voice message|mailbox|answering (machine|service))",
     r"(?<!your )(?<!my )(?<!a )\b(voice ?mail|mail) ?(box)? (of|for|belonging to|system|service)\b",
-    r"\b(voice ?mail|mail) ?(box)?\b.{0,20}\b(is full|(has |hasn'?t )?(not )?(been |yet )+set up|cannot accept)\b",
+    r"(?<!my )\b(voice ?mail|mail) ?(box)?\b.{0,20}\b(is full|(has |hasn'?t )?(not )?(been |yet )+(set up|initiali[sz]ed)|cannot accept)\b",
     r"\bforwarded to (an? )?(automat(ed|ic) )?voice ?(mail|message)?\b",
     r"\byou know what to do\b",
 )
 _NO_MESSAGE = _any(
     r"\b(mail ?box|voice ?mail|memory|inbox)\b.{0,20}\bfull\b",
-    r"\b(has |hasn'?t )?(not )?(been |yet )+set up\b",
+    r"\b(has |hasn'?t )?(not )?(been |yet )+(set up|initiali[sz]ed)\b",
     r"\b(can(no|')t|can not|not able to|unable to) (accept|take|record) (any )?(new )?messages?\b",
 )
 _SCREENING = _any(
@@ -42,11 +45,14 @@ _SCREENING = _any(
     r"\bsee if (this person|they'?re|they are|he'?s|he is|she'?s|she is) available\b",
     r"\b(please )?(say|state|tell me) (who you are|who is calling|who'?s calling|your name)\b.{0,40}\b(why|reason|purpose|calling about)\b",
     r"\b(virtual|call|digital) assistant\b.{0,80}\b(ask|who|why|calling about|take a message)\b",
-    r"\bdoes(n'?t| not) (accept|take) calls from (unknown|private|unidentified)\b",
+    r"\b(requests|asks) that you (state|say|record) your name\b|\b(say|state|record) your name (after|at|followed by|and (press|then))\b",
 )
+_REFUSES_UNKNOWN = _any(r"\bdoes(n'?t| not) (accept|take) calls from (unknown|private|unidentified)\b")
 _MENU = _any(
-    r"\bpress (the )?(zero|one|two|three|four|five|six|seven|eight|nine|star|pound|hash|\d)\b",
-    r"\b(main menu|menu options|(following|these) options)\b",
+    r"\bpress (or say )?(the )?(zero|one|two|three|four|five|six|seven|eight|nine|star|pound|hash|\d)\b",
+    r"\b(main menu|menu options|(following|these) (menu|options))\b",
+    r"\b(followed by|then press) the (pound|hash|star) key\b|\benter your \w+ number\b",
+    r"\byou can say (things|something) like\b",
     r"\b(enter|dial|know) (your|the|my) (party'?s|\w+'s)? ?extension\b",
 )
 _NETWORK: tuple[tuple[Outcome, re.Pattern[str]], ...] = (
@@ -65,6 +71,8 @@ _NETWORK: tuple[tuple[Outcome, re.Pattern[str]], ...] = (
         _any(
             r"\bthe (\w+ ){0,2}(person|number|subscriber|customer|party|mobile|phone) (that )?you('re| are|'ve| have)?( just)? (dial|call|reach|try)(l?ed|led|l?ing|ing)?( to (reach|call))?\b",
             r"\b(call|number|subscriber|customer)\b.{0,20}\b(cannot|can'?t|could not|can not) be (reached|connected|completed)\b",
+            r"\b(wireless|mobile|cellular|vodafone) (customer|subscriber|number)\b.{0,20}\b(not available|unavailable)\b",
+            r"\bthis number (is|was) (currently |temporarily )?(not available|unavailable)\b|\byour call did not go through\b",
             r"\b(switched off|out of (the )?(coverage|service|network) area|out of reach)\b.{0,60}\b(try|call) again later\b",
         ),
     ),
@@ -75,7 +83,14 @@ _LISTENS = _any(
     r"\b(would|do) you (like|want|mind)\b",
     r"\bwho('s| is| am i)( this| calling| speaking| there)\b(?!.{0,20}\b(and|or) (why|what))",
     r"\bwhat('s| is) (this|it) (about|regarding)\b",
+    r"\bwho are you\b|\bcan you hear me\b",
     r"\bhow (can|may) (i|we) help\b",
+)
+# A network speaks of nothing that is its own.
+_SENTENCE_END = re.compile(r"(?<=[.!?…])\s+")
+_OWN = _any(r"\b(my|mine|i am|i'm|i was|this is (?!a recording))\b")
+_ASKS = _any(
+    r"^\W*((and|so|but|oh|um|uh|well|hey|sorry),? )*(why|what|when|where|who|how|is|are|was|do|did|does|if|am)\b"
 )
 
 
@@ -84,11 +99,16 @@ def answered_by(heard: str) -> AnsweredBy:
     heard = _plain(heard)
     if _SCREENING.search(heard):
         return AnsweredBy.SCREENING
-    if _VOICEMAIL.search(heard) and not _LISTENS.search(heard):
+    if _LISTENS.search(heard):
+        return AnsweredBy.PERSON
+    told = " ".join(sentence for sentence in _SENTENCE_END.split(heard) if not _is_asked(sentence))
+    if _REFUSES_UNKNOWN.search(told):
+        return AnsweredBy.SCREENING
+    if _VOICEMAIL.search(told):
         return AnsweredBy.VOICEMAIL
-    if _MENU.search(heard) and not _LISTENS.search(heard):
+    if _MENU.search(told):
         return AnsweredBy.MENU
-    if what_network_said(heard) is not None and not _LISTENS.search(heard):
+    if what_network_said(told) is not None:
         return AnsweredBy.ANNOUNCEMENT
     return AnsweredBy.PERSON
 
@@ -106,8 +126,15 @@ def takes_message(heard: str) -> bool:
 def what_network_said(heard: str) -> Outcome | None:
     """What a carrier's announcement means for the call; None for words that are none."""
     heard = _plain(heard)
+    if _OWN.search(heard):
+        return None
     return next((outcome for outcome, words in _NETWORK if words.search(heard)), None)
 
 
 def _plain(heard: str) -> str:
     return " ".join(heard.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").split())
+
+
+def _is_asked(sentence: str) -> bool:
+    """A question of somebody who wants to know; recordings have only rhetorical ones ("Can't find us?")."""
+    return sentence.endswith("?") and _ASKS.search(sentence) is not None

@@ -34,6 +34,11 @@ class Judged(BaseModel):
     talk_seconds: float = 0.0
     model_turns: int = 0
     words_spoken: int = 0
+    said: list[str] = []
+    """The transcript, a line a turn; for who wants to know why a call went wrong."""
+
+    decisions: list[str] = []
+    """Who it was taken for, in that order: by what, when, on which words."""
 
     @property
     def right(self) -> bool:

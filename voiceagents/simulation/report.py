@@ -35,6 +35,8 @@ def show(judged: Sequence[Judged], gate: Gate, console: Console | None = None) -
     for call in wrong[:_MOST_WRONG]:
         why = "; ".join(call.problems) or f"ended as {call.outcome}, not {' or '.join(call.expected)}"
         console.print(f"  {call.number} {call.persona}: {why} (taken for {call.decided})")
+        for line in (*call.decisions, *call.said):
+            console.print(f"      {line}", markup=False)
     if len(wrong) > _MOST_WRONG:
         console.print(f"  … and {len(wrong) - _MOST_WRONG} more")
     shortfalls = figures.short_of(gate)

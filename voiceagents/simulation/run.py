@@ -194,9 +194,13 @@ async def _judged(servers: Servers, person: Person, contact_id: UUID) -> Judged:
     judged.talk_seconds = call.talk_seconds
     judged.model_turns = sum("llm_ttft" in turn.latencies for turn in spoken)
     judged.words_spoken = sum(len(turn.text.split()) for turn in spoken)
+    judged.said = [f"{turn.speaker.value}: {turn.text}" for turn in turns]
     decisions = [each for each in call.evidence or [] if each.get("decided") == "answer"]
     if decisions:
         judged.seconds_to_decide = float(decisions[-1]["seconds"])
+        judged.decisions = [
+            f"{each['value']} by {each['by']} after {each['seconds']} s: {each['text']}" for each in decisions
+        ]
     if person.opts_out and not listed:
         judged.problems.append("asked not to be called again and is not on the do-not-call list")
     if not person.opts_out and listed:
