@@ -1,16 +1,17 @@
-"""What is still to be found out when the phone is down? Where the rules left the outcome open a model reads the
-conversation before it is written down; the summary and the campaign's fields may come after.
+"""What is still to be found out when the phone is down? Where a model is configured it reads the conversation before
+the outcome is written down, and may know better than the rules; the summary and the campaign's fields may come after.
+
+The same for calls that we placed and for those that came in.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 from voiceagents.calls.outcomes import Ending
 from voiceagents.calls.records import CallUnderstood
-from voiceagents.calls.states import AnsweredBy, EndedBy, Outcome, Speaker
-from voiceagents.calls.understanding import LEFT_OPEN, Line, Reading, plain_summary
+from voiceagents.calls.states import AnsweredBy, EndedBy, Speaker
+from voiceagents.calls.understanding import Line, Question, Reading, may_be_read, outcome_read, plain_summary
 from voiceagents.livekit.conversation import Conversation
 from voiceagents.livekit.job import Job
 from voiceagents.livekit.reading import read
@@ -26,13 +27,13 @@ class Aftermath:
         call_id: UUID,
         conversation: Conversation,
         models: SessionModels,
-        extraction: Mapping[str, Any] | None,
+        question: Question,
     ) -> None:
         self._job = job
         self.call_id = call_id
         self._conversation = conversation
         self._models = models
-        self._extraction = extraction
+        self._question = question
         self._reading: Reading | None = None
         self._asked = False
 
@@ -40,21 +41,22 @@ class Aftermath:
         """The ending with all that the words say; what it rests on is written down."""
         ending = self._conversation.verdict(ending)
         evidence = self._evidence()
-        if ending.outcome in LEFT_OPEN and self._conversation.person_turns:
+        if may_be_read(ending.outcome) and self._conversation.person_turns:
             reading = await self._read()
-            if reading is not None and reading.outcome not in (None, Outcome.COMPLETED) and reading.turn is not None:
+            found = outcome_read(ending.outcome, reading)
+            if found is not None and reading is not None and reading.turn is not None:
                 line = self._lines[reading.turn - 1]
                 evidence.append(
                     {
                         "decided": "outcome",
-                        "value": reading.outcome.value,
+                        "value": found.value,
                         "by": "model",
                         "item_id": line.item_id,
                         "text": line.text,
                     }
                 )
                 how = ending.cause.split("; ")[-1]
-                ending = replace(ending, outcome=reading.outcome, cause=f'read out of "{line.text[:100]}"; {how}')
+                ending = replace(ending, outcome=found, cause=f'read out of "{line.text[:100]}"; {how}')
         self._job.worker.recorder.write(
             CallUnderstood(call_id=self.call_id, answered_by=self._answered_by(), evidence=evidence)
         )
@@ -94,5 +96,5 @@ class Aftermath:
     async def _read(self) -> Reading | None:
         if not self._asked and not self._job.worker.speech.offline:
             self._asked = True
-            self._reading = await read(self._models.llm, self._lines, self._extraction)
+            self._reading = await read(self._models.llm, self._lines, self._question)
         return self._reading

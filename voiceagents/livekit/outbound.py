@@ -22,6 +22,7 @@ from voiceagents.calls.outcomes import Ending, Trouble
 from voiceagents.calls.recorder import HistoryUnavailable
 from voiceagents.calls.records import CallEnded, CallOpened, Happened, StateReached
 from voiceagents.calls.states import CallState, Direction, EndedBy, Outcome
+from voiceagents.calls.understanding import Question
 from voiceagents.livekit import sip
 from voiceagents.livekit.aftermath import Aftermath
 from voiceagents.livekit.job import Job
@@ -207,7 +208,8 @@ async def _call(job: Job, opened: CallOpened, prepared: Prepared, number: str, t
         recorder=job.worker.recorder,
         max_call_duration=job.worker.settings.max_call_duration,
     )
-    aftermath = Aftermath(job, call_id, prepared.conversation, prepared.models, prepared.extraction)
+    question = Question(Direction.OUTBOUND, prepared.extraction)
+    aftermath = Aftermath(job, call_id, prepared.conversation, prepared.models, question)
     ending = Ending(Outcome.FAILED, "the agent failed", EndedBy.SYSTEM)
     try:
         log.info(
