@@ -87,6 +87,12 @@ class Answered:
         for piece in (tone, np.zeros(6000, np.int16)):
             self.reception.hears(rtc.AudioFrame(piece.tobytes(), 24000, 1, piece.size))
 
+    def speaks(self) -> None:
+        """Sound in which the detector of voices finds speech, and then quiet."""
+        for state in ("speaking", "listening"):
+            self.desk.session.user_state = state
+            self.reception.hears(rtc.AudioFrame(bytes(4800), 24000, 1, 2400))
+
     async def outcome(self) -> Outcome:
         return (await asyncio.wait_for(asyncio.shield(self.desk.control.ended), 5)).outcome
 
@@ -121,6 +127,28 @@ async def test_a_greeting_and_a_beep_are_a_voicemail_whatever_the_words(answered
     answered.sounds(1000, 0.5)
     assert answered.reception.answered_by is AnsweredBy.VOICEMAIL
     assert await answered.outcome() is Outcome.VOICEMAIL
+
+
+async def test_a_beep_counts_for_the_words_that_are_read_only_after_it(answered: Answered) -> None:
+    answered.speaks()
+    answered.sounds(850, 0.3)
+    assert answered.reception.answered_by is None
+    assert answered.hears("You have reached bands, even I am an umber.")
+    assert answered.reception.answered_by is AnsweredBy.VOICEMAIL
+    assert await answered.outcome() is Outcome.VOICEMAIL
+
+
+async def test_a_beep_says_nothing_of_the_words_that_follow_it(answered: Answered) -> None:
+    answered.sounds(850, 0.3)
+    answered.speaks()
+    assert not answered.hears("Hello, this is Ana Lopez speaking.")
+    assert answered.reception.answered_by is AnsweredBy.PERSON
+
+
+async def test_a_second_call_that_knocks_makes_no_machine_of_a_short_hello(answered: Answered) -> None:
+    answered.hears("Yes, hello.")
+    answered.sounds(440, 0.3)
+    assert answered.reception.answered_by is AnsweredBy.PERSON
 
 
 async def test_a_beep_does_not_make_a_machine_of_somebody_who_listens(answered: Answered) -> None:

@@ -44,6 +44,9 @@ _UNDECIDED = 5.0
 _BEEP_IS_FRESH = 4.0
 """Seconds for which a beep still counts for a voicemail whose words were read late."""
 
+_GREETING_WORDS = 4
+"""A beep after fewer words may be a second call that knocks while a person says hello."""
+
 _DECIDED_AFTER_TURNS = 2
 """Turns of ours after which whoever is on the line has listened: nobody looks for machines any more."""
 
@@ -123,6 +126,10 @@ class Reception:
         self._phase = _Phase.WAITING
         self._heard: list[str] = []
         self._segments = 0
+        self._speaking = False
+        self._spoken = 0
+        """Stretches of speech that have begun; `_segments` of them went on to be read."""
+        self._spoken_before_beep = 0
         self.hello_ended_at: float | None = None
         """Unix time at which a hello ended that the opening answers."""
         self._answered_at = 0.0
@@ -251,6 +258,9 @@ class Reception:
         """Listens for tones, as long as it is open who answered or a machine is on the line."""
         if not self._answered_at or (self._settled and not self.with_machine):
             return
+        speaking = self._desk.session.user_state == "speaking"
+        self._spoken += speaking and not self._speaking
+        self._speaking = speaking
         samples = np.frombuffer(frame.data, np.int16)[:: frame.num_channels]
         for tone in self._tones.hear(samples, frame.sample_rate):
             self._on_tone(tone)
@@ -262,11 +272,17 @@ class Reception:
                 self._machine(AnsweredBy.FAX, "tone")
             return
         self._beeped_at = time.time()
+        self._spoken_before_beep = self._spoken
         if self.with_machine and self._machines is not None:
             self._machines.beeped()
-        elif self._heard and not self._settled and not answering.listens(" ".join(self._heard)):
-            # A greeting and then a beep: nobody who listens beeps.
+        elif self._greets:
             self._machine(AnsweredBy.VOICEMAIL, "tone")
+
+    @property
+    def _greets(self) -> bool:
+        """Whether a beep after these words makes a voicemail: nobody who listens beeps."""
+        words = " ".join(self._heard)
+        return not self._settled and len(words.split()) >= _GREETING_WORDS and not answering.listens(words)
 
     @property
     def _settled(self) -> bool:
@@ -286,9 +302,12 @@ class Reception:
         if not self._settled:
             self._heard.append(text)
             # Both what was said just now and all of it: a person may take over from a machine that was not noticed.
-            what = answering.answered_by(" ".join(self._heard))
+            what, by = answering.answered_by(" ".join(self._heard)), "words"
+            if what is AnsweredBy.PERSON and self._segments <= self._spoken_before_beep and self._greets:
+                # It beeped while these words were still being read.
+                what, by = AnsweredBy.VOICEMAIL, "tone"
             if what is not AnsweredBy.PERSON:
-                self._machine(what, "words")
+                self._machine(what, by)
                 self._note(text, event)
                 return True
         if not self.verdicts:
