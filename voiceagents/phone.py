@@ -27,11 +27,23 @@ _ALLOWED = re.compile(r"\(?\+?[0-9\s().\-/]+")
 _BETWEEN_NUMBERS = (re.compile(r"[^\d\s().+\-]+|(?=\+)"), re.compile(r"[^\d().+\-]+"))
 _DIGITS_OF_A_NUMBER = 7
 _LONGEST_TEXT = 100
+_LIKE_A_NUMBER = re.compile(r"['\s]*\+?[\d\s().\-/]+([eE]\+?\d+|[;,]?\s*(ext|x)[.:=]?\s*\d+)?\s*")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d.*|\d{1,2}[./]\d{1,2}[./]\d{2,4}")
 
 
 def is_e164(text: str) -> bool:
     """True for `+`, a country code and 8 to 15 digits in all, nothing else."""
     return _E164.fullmatch(text) is not None
+
+
+def looks_like_number(text: str) -> bool:
+    """True for text that may be meant as a phone number, be it a good one or not."""
+    plain = "".join(c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) != "Cf")
+    return (
+        _DIGITS_OF_A_NUMBER <= sum(c.isdigit() for c in plain) <= 20
+        and _LIKE_A_NUMBER.fullmatch(plain) is not None
+        and _DATE.fullmatch(plain.strip()) is None
+    )
 
 
 def dialable(text: str) -> str:

@@ -39,6 +39,11 @@ def guessed(headers: str, *rows: str, region: str | None = "US") -> dict[str, st
         ("Nombre,Apellidos,Teléfono móvil", f"Ana,Lopez,{ANA}", "name + {Nombre}, name + {Apellidos}, phone"),
         ("имя,номер телефона", f"Анна,{ANA}", "name + {имя}, phone"),
         ("姓名,手机", f"王,{ANA}", "name, phone"),
+        ("이름,전화번호", f"김철수,{ANA}", "name, phone"),
+        ("电话,タイムゾーン", f"{ANA},Asia/Tokyo", "phone, time_zone"),
+        ("phoneNumber,contactName,emailAddress", f"{ANA},Ana,a@b.co", "phone, name, email"),
+        ("customer number,reach", "2025550199,2025550143", "{customer number}, phone"),
+        ("contact,city", f"{ANA},Bonn", "phone, {city}"),
         (
             "First Name,Last Name,E-mail 1 - Value,Phone 1 - Type,Phone 1 - Value",
             f"Ana,Lopez,a@b.co,Mobile,{ANA}",
@@ -66,6 +71,11 @@ def test_columns_are_taken_for_what_they_are(headers: str, row: str, roles: str)
 def test_without_a_phone_column_the_headers_are_quoted() -> None:
     with pytest.raises(NoPhoneColumn, match=r"among: who, age, born\. "):
         guessed("who,age,born", "Ana,37,1989-01-02")
+
+
+def test_a_number_of_something_else_is_no_number_to_call() -> None:
+    with pytest.raises(NoPhoneColumn):
+        guessed("who,fax,invoice number", "Ana,+12025550143,2025550144")
 
 
 def test_a_phone_column_of_bad_numbers_is_one_still() -> None:

@@ -139,6 +139,66 @@ def workbook(*rows: list[object], **sheets: list[list[object]]) -> bytes:
             [(2, [ANA, "x", "Ana"])],
             id="a nameless column",
         ),
+        pytest.param(
+            b"phone,name,\n+12025550143,Ana,x\n+12025550144,Ben,\n",
+            ["phone", "name", "column 3"],
+            [(2, [ANA, "Ana", "x"]), (3, [BEN, "Ben", ""])],
+            id="a nameless column at the end",
+        ),
+        pytest.param(
+            b"phone,name,\n+12025550143,Ana,\n",
+            ["phone", "name"],
+            [(2, [ANA, "Ana", ""])],
+            id="a delimiter at the end of each line",
+        ),
+        pytest.param(
+            b"Report:,Spring\nDate:,2026-01-01\nphone,name\n+12025550143,Ana\n",
+            ["phone", "name"],
+            [(4, [ANA, "Ana"])],
+            id="a title of two cells",
+        ),
+        pytest.param(
+            b"Contact,Contact\nphone,name\n+12025550143,Ana\n",
+            ["phone", "name"],
+            [(3, [ANA, "Ana"])],
+            id="a header of two rows",
+        ),
+        pytest.param(
+            "\u200bphone\u200b,\u202aname\u202c\n+12025550143,Ana\n".encode(),
+            ["phone", "name"],
+            [(2, [ANA, "Ana"])],
+            id="invisible marks around headers",
+        ),
+        pytest.param(
+            b"sep=,\nphone;name\n+12025550143;Ana\n",
+            ["phone", "name"],
+            [(3, [ANA, "Ana"])],
+            id="a sep= line that is not true",
+        ),
+        pytest.param(
+            "телефон\tимя\n+12025550143\tАнна Иванова\n".encode("utf-16"),
+            ["телефон", "имя"],
+            [(2, [ANA, "Анна Иванова"])],
+            id="Excel's Unicode text in Cyrillic",
+        ),
+        pytest.param(
+            "电话,姓名\n+12025550143,王小明\n".encode("utf-16-le"),
+            ["电话", "姓名"],
+            [(2, [ANA, "王小明"])],
+            id="Chinese in UTF-16 without a mark",
+        ),
+        pytest.param(
+            "phone,name\n+12025550143,José\n+12025550144,Zoë\n".encode("mac_roman"),
+            ["phone", "name"],
+            [(2, [ANA, "José"]), (3, [BEN, "Zoë"])],
+            id="Excel's CSV (Macintosh)",
+        ),
+        pytest.param(
+            "phone,name\n+12025550143,José\n+12025550144,Zoë\n".encode("cp850"),
+            ["phone", "name"],
+            [(2, [ANA, "José"]), (3, [BEN, "Zoë"])],
+            id="Excel's CSV (MS-DOS)",
+        ),
     ],
 )
 def test_text_files_are_read_as_they_are_meant(
@@ -154,10 +214,17 @@ def test_an_accent_far_below_the_beginning_still_tells_the_encoding() -> None:
     assert len(rows) == 20_001
 
 
-def test_a_broken_byte_does_not_turn_a_utf_8_file_into_another_encoding() -> None:
-    _, rows = read(b"phone,name\n" + "+12025550143,Zoë\n".encode() * 50 + b"+12025550144,Jos\xe9\n")
-    assert rows[0][1] == [ANA, "Zoë"]
-    assert rows[-1][1] == [BEN, "Jos\N{REPLACEMENT CHARACTER}"]
+@pytest.mark.parametrize("many", [1, 50])
+def test_bytes_of_windows_1252_in_a_utf_8_file_are_read_as_such_and_that_is_said(many: int) -> None:
+    raw = b"phone,name\n" + "+12025550143,Zoë\n".encode() * many + b"+12025550144,Jos\xe9\n"
+    with open_table(io.BytesIO(raw)) as table:
+        assert [row.cells[1] for row in table.rows()] == ["Zoë"] * many + ["José"]
+        assert any("read as Windows-1252" in note for note in table.notes)
+
+
+def test_a_guessed_encoding_is_said_to_be_one() -> None:
+    with open_table(io.BytesIO("phone,name\n+12025550143,Ana María\n".encode("cp1252"))) as table:
+        assert "the encoding is a guess: look at the names" in table.notes
 
 
 @pytest.mark.parametrize(
@@ -228,8 +295,37 @@ def test_an_excel_file_is_read_from_its_first_visible_sheet_with_data() -> None:
         assert table.notes == [
             'Excel, sheet "List"',
             "the other 2 sheets are not read",
-            "line 1 above the table is left out: Contacts of spring",
+            "line 1 above the table left out: Contacts of spring",
         ]
+
+
+def test_an_excel_file_with_a_cover_sheet_is_read_from_the_sheet_with_the_numbers() -> None:
+    raw = workbook(["Welcome", "to our list"], ["of", "spring"], People=[["phone", "name"], [ANA, "Ana"]])
+    assert read(raw) == (["phone", "name"], [(2, [ANA, "Ana"])])
+
+
+def test_a_number_that_lost_digits_before_it_came_into_a_workbook_shows_it() -> None:
+    book = Workbook()
+    for row in (["phone", "format"], [1.20256e10, "0.00E+00"], [12025550143, "0.00E+00"], [12025600000, "General"]):
+        book.active.append(row)
+    for line in (2, 3, 4):
+        book.active.cell(line, 1).number_format = book.active.cell(line, 2).value
+    file = io.BytesIO()
+    book.save(file)
+    # The third has all its digits; of the fourth nothing says that it has not.
+    assert [cells[0] for _, cells in read(file)[1]] == ["1.20256E+10", "12025550143", "12025600000"]
+
+
+def test_a_workbook_that_unpacks_without_end_is_refused_unread() -> None:
+    file = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(workbook(["phone"], [ANA]))) as old,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as new,
+    ):
+        for name in old.namelist():
+            new.writestr(name, old.read(name) + b" " * 30_000_000 * name.endswith("sheet1.xml"))
+    with pytest.raises(TableError, match=r"unpacks to [0-9]+ times its size"):
+        read(file)
 
 
 def compound_file(*names: str) -> bytes:
@@ -264,6 +360,10 @@ def archive(*names: str) -> bytes:
         (workbook(["phone"], [ANA])[:900], "damaged"),
         (workbook(), "workbook is empty"),
         (b"%PDF-1.7 ...", "a PDF"),
+        (b'[{"phone": "+12025550143"}]', "JSON"),
+        (b"BEGIN:VCARD\nTEL:+12025550143\nEND:VCARD\n", "vCard"),
+        (b"phone" + b"," * 1500 + b"x\n" + b"+12025550143" + b"," * 1500 + b"x\n", "1501 columns"),
+        (b"phone,name\n+12025550143," + b"x" * 200_000, "line 2: a cell is longer than"),
         (b"\x1f\x8b\x08abc", "gzip"),
         (b"<html><table><tr><td>+12025550143", "web page"),
         (bytes(range(1, 32)) * 100, "binary file"),

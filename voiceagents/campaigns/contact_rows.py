@@ -18,7 +18,7 @@ from uuid import UUID, uuid4
 from voiceagents.calls.metadata import MAX_BYTES
 from voiceagents.campaigns.mapping import ColumnMapping
 from voiceagents.campaigns.numbers import Numbers
-from voiceagents.campaigns.tabular import Row, TableError
+from voiceagents.campaigns.rows import Row, TableError, visible
 from voiceagents.formulas import restored
 from voiceagents.phone import InvalidPhoneNumber
 from voiceagents.zones import UnknownZone, zone_named
@@ -70,7 +70,7 @@ def cell_text(cell: str) -> str:
     >>> cell_text(" '+12025550143 "), cell_text('="00441"')
     ('+12025550143', '00441')
     """
-    text = cell.strip()
+    text = visible(cell)
     if text[:1] == "'":
         return restored(text).strip()
     if text[:1] == "=" and (found := _UNQUOTED.fullmatch(text)):
@@ -87,6 +87,7 @@ class ContactReader:
         self._width = len(mapping.headers)
         self._numbers = Numbers(default_region)
         self._variables = list(mapping.variables.items())
+        self._names = sum(map(len, mapping.variables.values())) + 6 * len(self._variables)
         prompt_bytes = len(json.dumps(prompt, ensure_ascii=False).encode(errors="replace"))
         self._room = max(MAX_BYTES - prompt_bytes - _METADATA_REST, _LEAST_ROOM)
 
@@ -111,7 +112,7 @@ class ContactReader:
         zone, notice = (None, None) if mapping.time_zone is None else _zone(cell_text(cells[mapping.time_zone]))
         variables = {name: cell_text(cells[column]) for column, name in self._variables}
         # A character is 4 bytes at most, and as many as 6 once it is escaped.
-        if sum(map(len, variables.values())) * 6 > self._room:
+        if (self._names + sum(map(len, variables.values()))) * 6 > self._room:
             size = len(json.dumps(variables, ensure_ascii=False).encode())
             if size > self._room:
                 raise RowProblem(

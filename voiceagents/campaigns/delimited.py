@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterator
 from itertools import islice
 from typing import BinaryIO
 
-from voiceagents.campaigns.encodings import encoding_of, name_of
+from voiceagents.campaigns.encodings import MENDED, encoding_of, name_of
 from voiceagents.campaigns.rows import Row, TableError, storable
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
@@ -35,9 +35,13 @@ class Delimited:
         sample = list(islice(self._lines(), _SAMPLED_LINES))
         stated = _SEPARATOR_LINE.fullmatch(sample[0]) if sample else None
         self._skipped = 1 if stated else 0
-        self._delimiter = delimiter or (str(stated.group(1)) if stated else guess_delimiter(sample))
+        self._delimiter = delimiter or _stated(stated, sample) or guess_delimiter(sample[self._skipped :])
         between = DELIMITERS.get(self._delimiter, self._delimiter)
         self.notes = [f"{name_of(self._encoding)}, {between} between the cells"]
+        if self._errors == MENDED:
+            self.notes.append("some bytes are not UTF-8 and are read as Windows-1252: look at the names")
+        elif encoding is None and not self._encoding.startswith("utf"):
+            self.notes.append("the encoding is a guess: look at the names")
 
     def rows(self) -> Generator[Row]:
         """Every row that is not blank.
@@ -66,7 +70,9 @@ class Delimited:
                 line = following
         except csv.Error as error:
             if "field larger" in str(error):
-                raise TableError(_OPEN_QUOTE, line) from None
+                raise TableError(
+                    f"a cell is longer than {csv.field_size_limit()} characters, or {_OPEN_QUOTE}", line
+                ) from None
             raise TableError(f"this is no row of a table ({error})", line) from None
         except UnicodeDecodeError as error:
             raise TableError(
@@ -96,6 +102,11 @@ class Delimited:
 
 
 _OPEN_QUOTE = 'a quotation mark (") is opened here and never closed; close it, or double it if it belongs to the text'
+
+
+def _stated(line: re.Match[str] | None, sample: list[str]) -> str | None:
+    """The delimiter that the line names, unless the row below does without it."""
+    return str(line[1]) if line and len(sample) > 1 and line[1] in sample[1] else None
 
 
 def guess_delimiter(lines: list[str]) -> str:

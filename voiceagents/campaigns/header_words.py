@@ -9,16 +9,18 @@ import unicodedata
 _SIGNS = re.compile(r"[\W\d_]+")
 # Address books number their columns and add what the column holds: "Phone 1 - Value", "E-mail 1 - Value".
 _TAIL = re.compile(r" value$")
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 def plain(header: str) -> str:
     """The header as it is compared.
 
-    >>> plain("E-mail 1 - Value"), plain("Téléphone (1)")
-    ('e mail', 'telephone')
+    >>> plain("E-mail 1 - Value"), plain("Téléphone (1)"), plain("contactName")
+    ('e mail', 'telephone', 'contact name')
     """
-    letters = "".join(c for c in unicodedata.normalize("NFKD", header.lower()) if not unicodedata.combining(c))
-    return _TAIL.sub("", _SIGNS.sub(" ", letters).strip())
+    words = _CAMEL.sub(" ", unicodedata.normalize("NFKC", header)).lower()
+    letters = "".join(c for c in unicodedata.normalize("NFKD", words) if not unicodedata.combining(c))
+    return _TAIL.sub("", _SIGNS.sub(" ", unicodedata.normalize("NFC", letters)).strip())
 
 
 PHONE = {
@@ -29,7 +31,7 @@ PHONE = {
             "mobile, mobile phone, mobile number, mobile no, cell, cell phone, cellphone, cell number, mobil,"
             " handy, handynummer, mobilnummer, mobiltelefon, portable, telephone portable, movil, celular,"
             " telefono movil, telefono celular, telemovel, cellulare, mobiel, komorka, cep, cep telefonu, gsm, 手机,"
-            " 手机号, 手机号码, 手機, 携帯電話, 携帯番号, мобильныи, мобильныи телефон, جوال",
+            " 手机号, 手机号码, 手機, 携帯電話, 携帯番号, мобильный, мобильный телефон, جوال",
             "telephone, telephone number, tel, tel no, telefon, telefonnummer, rufnummer, telefonnr,"
             " numero de telephone, telefono, numero de telefono, telefone, numero de telefone, numero di telefono,"
             " telefoon, telefoonnummer, numer telefonu, telefon numarasi, telefonni cislo, puhelin, puhelinnumero,"
@@ -40,7 +42,7 @@ PHONE = {
             "work phone, business phone, office phone, home phone, landline, festnetz, fixe",
         ]
     )
-    for word in (w.strip() for w in words.split(","))
+    for word in map(plain, words.split(","))
 }
 """Headers of phone columns and their rank: of several, the lowest is dialled."""
 
@@ -51,9 +53,16 @@ NOT_A_PHONE = {
 }  # fmt: skip
 """With one of these a phone word speaks about the phone instead: "Phone type", "Mobile country code"."""
 
+OTHER_NUMBERS = {
+    "id", "account", "customer", "client", "order", "invoice", "case", "ticket", "contract", "policy", "member", "fax",
+    "telefax", "konto", "kunden", "kundennummer", "rechnung", "vertrag", "siret", "siren", "iban", "vat", "tax", "ssn",
+    "zip", "postcode", "amount", "price", "date", "birth",
+}  # fmt: skip
+"""What stands below such a header may have as many digits as a phone number, and is none to call."""
+
 
 def _set(words: str) -> frozenset[str]:
-    return frozenset(word.strip() for word in words.split(","))
+    return frozenset(map(plain, words.split(",")))
 
 
 NAME = _set(
@@ -79,5 +88,5 @@ EMAIL = _set(
 )
 TIME_ZONE = _set(
     "time zone, timezone, tz, iana time zone, iana timezone, zeitzone, fuseau horaire, zona horaria, huso horario,"
-    " fuso horario, fuso orario, tijdzone, strefa czasowa, saat dilimi, часовои пояс, 时区, タイムゾーン"
+    " fuso horario, fuso orario, tijdzone, strefa czasowa, saat dilimi, часовой пояс, 时区, タイムゾーン"
 )

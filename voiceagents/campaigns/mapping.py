@@ -14,8 +14,7 @@ from voiceagents.campaigns import header_words
 from voiceagents.campaigns.header_words import plain
 from voiceagents.campaigns.numbers import Numbers
 from voiceagents.campaigns.rows import Row, TableError
-from voiceagents.campaigns.tabular import looks_like_phone
-from voiceagents.phone import InvalidPhoneNumber
+from voiceagents.phone import InvalidPhoneNumber, looks_like_number
 
 PHONE, NAME, EMAIL, TIME_ZONE, IGNORE = "phone", "name", "email", "time_zone", "ignore"
 
@@ -121,7 +120,7 @@ def guess(headers: Sequence[str], sample: Sequence[Row], default_region: str | N
         if email is None:
             email = columns.filled_with(_is_email)
         time_zone = columns.named(header_words.TIME_ZONE)
-        names = columns.names()
+        names = tuple(column for column in columns.names() if column != phone)
     roles = {phone, email, time_zone, *(column for column in names if not _is_part_of_name(headers[column]))}
     variables: dict[int, str] = {}
     taken: set[str] = set()
@@ -186,13 +185,13 @@ class _Columns:
         named = [i for i in ranked if good[i] >= _ENOUGH]
         if named:
             return min(named, key=lambda i: (ranked[i], i))
-        unnamed = [i for i in good if good[i] >= _ENOUGH]
+        unnamed = [i for i in good if good[i] >= _ENOUGH and not self._is_of_something_else(i)]
         if unnamed:
             return max(unnamed, key=lambda i: (good[i], -i))
         if ranked:
             # Bad numbers, or national ones without a region: each row says so.
-            return min(ranked, key=lambda i: (self._share(i, looks_like_phone) < _ENOUGH, ranked[i], i))
-        alike = [i for i in good if self._share(i, looks_like_phone) >= _ENOUGH]
+            return min(ranked, key=lambda i: (self._share(i, looks_like_number) < _ENOUGH, ranked[i], i))
+        alike = [i for i in good if self._share(i, looks_like_number) >= _ENOUGH and not self._is_of_something_else(i)]
         if len(alike) == 1:
             return alike[0]
         raise NoPhoneColumn(self._headers)
@@ -227,6 +226,9 @@ class _Columns:
             for row in self._sample
             if len(row.cells) > max(whole, part)
         )
+
+    def _is_of_something_else(self, column: int) -> bool:
+        return not header_words.OTHER_NUMBERS.isdisjoint(self._plain[column].split())
 
     def _rank(self, column: int) -> int | None:
         header = self._plain[column]

@@ -3,6 +3,8 @@
 import re
 from typing import NamedTuple
 
+# Marks of byte order and direction, soft hyphens and blanks of no width, which people copy along without seeing them.
+_UNSEEN = "\ufeff\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\u00ad"
 # PostgreSQL holds neither NUL nor lone surrogates. A file may hold both.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -32,3 +34,11 @@ class Row(NamedTuple):
 def storable(text: str) -> str:
     """The text without characters that no database holds."""
     return _UNSTORABLE.sub("", text)
+
+
+def visible(text: str) -> str:
+    """The text without blanks, and marks that nobody sees, at its ends."""
+    plain = text.strip()
+    while plain and (plain[0] in _UNSEEN or plain[-1] in _UNSEEN):
+        plain = plain.strip(_UNSEEN).strip()
+    return plain

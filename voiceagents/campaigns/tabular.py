@@ -7,7 +7,6 @@ into a table of distinct texts, that table is kept.
 
 import io
 import re
-import unicodedata
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,16 +15,18 @@ from pathlib import Path
 from typing import BinaryIO
 
 from voiceagents.campaigns.delimited import Delimited
-from voiceagents.campaigns.rows import Row, TableError
+from voiceagents.campaigns.encodings import is_wide
+from voiceagents.campaigns.header_words import PHONE, plain
+from voiceagents.campaigns.rows import Row, TableError, visible
 from voiceagents.campaigns.workbook import Workbook
+from voiceagents.phone import looks_like_number
 
-__all__ = ["Pasted", "Reading", "Row", "Source", "Table", "TableError", "looks_like_phone", "open_table"]
+__all__ = ["Pasted", "Reading", "Row", "Source", "Table", "TableError", "open_table"]
 
 SAMPLED_ROWS = 100
 
 _PREAMBLE = 5
-_PHONE = re.compile(r"['\s]*\+?[\d\s().\-/]+([eE]\+?\d+|[;,]?\s*(ext|x)[.:=]?\s*\d+)?\s*")
-_DATE = re.compile(r"\d{4}-\d\d-\d\d.*|\d{1,2}[./]\d{1,2}[./]\d{2,4}")
+_MOST_COLUMNS = 1000
 _MARKUP = re.compile(rb"\s*(<\?xml|<!doctype|<html|<table|<head|<meta|\{\\rtf)", re.IGNORECASE)
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 _FORMATS = (
@@ -38,6 +39,9 @@ _FORMATS = (
     (b"Rar!", "a compressed file (RAR)"),
     (b"SQLite format 3", "a database"),
     (b"PAR1", "a Parquet file"),
+    (b"BEGIN:VCARD", "an address book (vCard)"),
+    (b'[{"', "JSON"),
+    (b'{"', "JSON"),
 )
 
 
@@ -71,18 +75,20 @@ class Table:
         if not first:
             raise TableError("the file is empty")
         start = _first_row_of_table(first)
-        self.has_header = not any(map(looks_like_phone, first[start].cells)) if header is None else header
+        self.has_header = not any(map(looks_like_number, first[start].cells)) if header is None else header
         self._start = first[start].line
         data = first[start + self.has_header :][:SAMPLED_ROWS]
         if not data:
             raise TableError(f"there are no rows below the header ({', '.join(first[start].cells)})")
         self.notes = list(body.notes)
         if start:
-            self.notes.append(f"line {first[0].line} above the table is left out: {' '.join(first[0].cells).strip()}")
+            lines = f"line {first[0].line}" if start == 1 else f"lines {first[0].line} to {first[start - 1].line}"
+            words = " ".join(" ".join(cell for row in first[:start] for cell in row.cells).split())
+            self.notes.append(f"{lines} above the table left out: {words}")
         if not self.has_header:
             self.notes.append("the first row holds a phone number, so there is no header")
         # Numbers pasted one after the other are a list too, and not one row.
-        self._one_per_cell = one_per_cell and all(looks_like_phone(cell) for row in data for cell in row.cells if cell)
+        self._one_per_cell = one_per_cell and all(looks_like_number(cell) for row in data for cell in row.cells if cell)
         self.headers = self._headers(first[start].cells, data)
         if not self.headers:
             raise TableError(f"line {self._start} is taken for the header, but names no column")
@@ -115,14 +121,14 @@ class Table:
     def _headers(self, cells: list[str], data: list[Row]) -> list[str]:
         if self._one_per_cell:
             return ["column 1"]
-        # A file that was saved twice with a byte order mark has the second one in its first header.
-        named = [" ".join(cell.replace("\ufeff", "").split()) for cell in cells] if self.has_header else []
-        while named and not named[-1]:
-            named.pop()
-        width = len(named)
-        if not self.has_header or isinstance(self._body, Workbook):
-            width = max(width, *(_width(row.cells) for row in data))
-        return [name or f"column {i}" for i, name in enumerate(named + [""] * (width - len(named)), start=1)]
+        named = [" ".join(visible(cell).split()) for cell in cells] if self.has_header else []
+        width = max(_width(named), *(_width(row.cells) for row in data))
+        if self.has_header and not isinstance(self._body, Workbook):
+            # In a text file, cells beyond the header's mean a row that was cut in the wrong places.
+            width = min(width, len(named))
+        if width > _MOST_COLUMNS:
+            raise TableError(f"the table has {width} columns, and no more than {_MOST_COLUMNS} can be read")
+        return [name or f"column {i}" for i, name in enumerate((named + [""] * width)[:width], start=1)]
 
 
 @contextmanager
@@ -161,20 +167,15 @@ def open_table(source: Source, reading: Reading | None = None) -> Generator[Tabl
     yield Table(Delimited(source, encoding=how.encoding, delimiter=how.delimiter), how.header)
 
 
-def looks_like_phone(cell: str) -> bool:
-    """True for text that may be meant as a phone number, be it a good one or not."""
-    plain = "".join(c for c in unicodedata.normalize("NFKC", cell) if unicodedata.category(c) != "Cf")
-    return (
-        7 <= sum(c.isdigit() for c in plain) <= 20
-        and _PHONE.fullmatch(plain) is not None
-        and _DATE.fullmatch(plain.strip()) is None
-    )
-
-
 def _first_row_of_table(rows: list[Row]) -> int:
-    """Titles stand above a table, in a cell of their own."""
+    """Titles stand above a table: in a cell of their own, or above a row in which a column is called the phone's."""
     for index, row in enumerate(rows[:_PREAMBLE]):
-        if any(map(looks_like_phone, row.cells)):
+        if any(map(looks_like_number, row.cells)):
+            break
+        if any(plain(cell) in PHONE for cell in row.cells):
+            return index
+    for index, row in enumerate(rows[:_PREAMBLE]):
+        if any(map(looks_like_number, row.cells)):
             return index if index == 0 or _width(row.cells) > 1 else 0
         if sum(bool(cell.strip()) for cell in row.cells) > 1:
             return index
@@ -204,6 +205,8 @@ def _require_text(head: bytes, file: BinaryIO) -> None:
             raise TableError(f"this is {kind}, not a table; CSV and .xlsx can be imported")
     if _MARKUP.match(head):
         raise TableError("this is a web page or XML, whatever its name says; save it as .xlsx or CSV UTF-8")
+    if is_wide(head):
+        return
     control = sum(byte < 32 and byte not in b"\t\n\r\x0b\x0c\x00\x1a" for byte in head)
     if control > len(head) // 50:
         raise TableError("this is a binary file, not a table; CSV and .xlsx can be imported")

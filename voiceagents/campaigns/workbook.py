@@ -1,7 +1,7 @@
 """Which rows does an .xlsx file hold?
 
-The first sheet with data, visible ones first, row by row. A cell's text is what the person saw in it: a phone number
-that the spreadsheet keeps as 12025550143.0 is 12025550143, a formula is its value.
+The first sheet with phone numbers, visible ones first, row by row. A cell's text is what the person saw in it: a phone
+number that the spreadsheet keeps as 12025550143.0 is 12025550143, a formula is its value.
 """
 
 import warnings
@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Generator, Iterable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from itertools import islice
 from typing import Any, BinaryIO, cast
 from xml.etree.ElementTree import ParseError
 
@@ -18,11 +19,22 @@ from openpyxl.cell.cell import ERROR_CODES
 from openpyxl.utils.exceptions import InvalidFileException
 
 from voiceagents.campaigns.rows import Row, TableError, storable
+from voiceagents.phone import looks_like_number
 
 # Excel's own limit is 1,048,576 rows; an honest sheet of that length with some columns stays below.
 _LARGEST_UNPACKED = 2 * 2**30
 _EXACT_FLOAT = 10**15
-_BROKEN = (InvalidFileException, zipfile.BadZipFile, zlib.error, ParseError, KeyError, ValueError, TypeError, OSError)
+_LONG = 10**9
+# Sheets shrink to a tenth or so, the emptiest to a hundredth; what shrinks further was made to fill the memory.
+_LARGEST_RATIO, _HARMLESS = 200, 20 * 2**20
+_LOOKED_AT = 20
+"""Rows in which a sheet must show a phone number to be preferred to those before it."""
+
+# openpyxl meets a damaged file in any of these ways.
+_BROKEN = (
+    InvalidFileException, zipfile.BadZipFile, zlib.error, ParseError, OSError, ValueError, TypeError, AttributeError,
+    LookupError, RuntimeError, AssertionError, ArithmeticError, EOFError,
+)  # fmt: skip
 
 
 class Workbook:
@@ -31,21 +43,31 @@ class Workbook:
     def __init__(self, file: BinaryIO) -> None:
         self._book: Any = _opened(file)
         sheets: list[Any] = sorted(self._book.worksheets, key=lambda sheet: sheet.sheet_state != "visible")
-        for sheet in sheets:
-            # The size that other programs write into the file is often wrong.
-            self._expected: int = sheet.max_row or 0
-            sheet.reset_dimensions()
-            self._sheet = sheet
-            if next(self.rows(), None) is not None:
-                break
-        else:
+        chosen = self._chosen(sheets)
+        if chosen is None:
             self.close()
             raise TableError("the workbook is empty; is it the right file, and was it saved?")
+        self._sheet, self._expected = chosen
         hidden = "" if self._sheet.sheet_state == "visible" else "hidden "
         self.notes = [f'Excel, {hidden}sheet "{self._sheet.title}"']
         if len(sheets) > 1:
             self.notes.append(f"the other {len(sheets) - 1} sheets are not read")
         self._line = 0
+
+    def _chosen(self, sheets: list[Any]) -> tuple[Any, int] | None:
+        """The first sheet that shows phone numbers, or else the first with anything in it; and its length."""
+        found: tuple[Any, int] | None = None
+        for sheet in sheets:
+            # The size that other programs write into the file is often wrong.
+            expected: int = sheet.max_row or 0
+            sheet.reset_dimensions()
+            self._sheet = sheet
+            first = list(islice(self.rows(), _LOOKED_AT))
+            if any(looks_like_number(cell) for row in first for cell in row.cells):
+                return sheet, expected
+            if first and found is None:
+                found = sheet, expected
+        return found
 
     def rows(self) -> Generator[Row]:
         """Every row that is not blank.
@@ -54,13 +76,12 @@ class Workbook:
             TableError: the file is damaged.
         """
         try:
-            values: Iterable[tuple[object, ...]] = self._sheet.iter_rows(values_only=True)
-            for line, cells in enumerate(values, start=1):
+            rows: Iterable[tuple[Any, ...]] = self._sheet.iter_rows()
+            for line, cells in enumerate(rows, start=1):
                 self._line = line
-                if any(cell is not None for cell in cells):
-                    row = Row(line, [text_of(cell) for cell in cells])
-                    if not row.is_blank:
-                        yield row
+                row = Row(line, [_seen(cell) for cell in cells])
+                if not row.is_blank:
+                    yield row
         except _BROKEN as error:
             raise _damaged(error) from None
 
@@ -71,6 +92,16 @@ class Workbook:
     def close(self) -> None:
         """Lets go of what openpyxl holds open."""
         self._book.close()
+
+
+def _seen(cell: Any) -> str:
+    value = cell.value
+    if value is None:
+        return ""
+    if isinstance(value, int | float) and value >= _LONG and value % 10_000 == 0 and "E+" in cell.number_format:
+        # What a CSV held as 1.20256E+10 before it was saved as a workbook: the digits are lost here, too.
+        return f"{value:.5E}"
+    return text_of(value)
 
 
 def text_of(value: object) -> str:
@@ -103,11 +134,14 @@ def _opened(file: BinaryIO) -> Any:
     try:
         with zipfile.ZipFile(file) as archive:
             names = set(archive.namelist())
-            unpacked = sum(entry.file_size for entry in archive.infolist())
+            entries = archive.infolist()
+            unpacked, packed = sum(e.file_size for e in entries), sum(e.compress_size for e in entries)
     except (zipfile.BadZipFile, OSError) as error:
         raise _damaged(error) from None
     if "xl/workbook.xml" not in names:
         raise TableError(_other_archive(names))
+    if unpacked > _HARMLESS and unpacked > _LARGEST_RATIO * packed:
+        raise TableError(f"the workbook unpacks to {unpacked // max(packed, 1)} times its size, as no list does")
     if unpacked > _LARGEST_UNPACKED:
         raise TableError("the workbook is larger than 2 GB when unpacked; save the sheet as CSV UTF-8 instead")
     try:
