@@ -154,13 +154,14 @@ async def types(agent: Agent, _: StartAgent) -> Left:
     )
 
 
-async def test_digits_typed_on_the_keypad_reach_the_tool_and_stay_out_of_its_record(calls: Told) -> None:
+async def test_secret_digits_typed_on_the_keypad_reach_the_tool_and_stay_out_of_all_that_is_kept(calls: Told) -> None:
     left: Left = await calls["types"]
     print(left)
     (use,) = left.used("collect_digits")
     assert use.arguments["count"] == 4
     assert (use.status, use.result) == (ToolStatus.DONE, "***")
-    assert "".join(event.detail["digit"] for event in left.timeline if event.kind == "dtmf") == "4711"
+    assert [event.detail["digit"] for event in left.timeline if event.kind == "dtmf"] == ["***"] * 4
+    assert "4711" not in str(left)
 
 
 @STORIES

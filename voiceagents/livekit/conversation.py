@@ -41,6 +41,7 @@ from voiceagents.livekit.control import CallControl
 from voiceagents.livekit.endings import Wish, is_farewell, wish_of
 from voiceagents.livekit.manners import Manners
 from voiceagents.livekit.speech import SessionModels
+from voiceagents.livekit.tools.keypad import REPORT
 from voiceagents.livekit.transcript import Transcript
 from voiceagents.livekit.troubles import TAIL, apologize, end_if_voiceless, first_line, say_last, trouble_of
 from voiceagents.livekit.wishes import Wishes
@@ -165,7 +166,7 @@ class Conversation:
             item_id = self.transcript.heard(text, at)
             # Who hangs up on their own last words has said them all the same.
             if (wish := self._wish_in(text)) is not None:
-                self.wishes.note(wish, text, item_id)
+                self.wishes.note(wish, self.transcript.lines[-1].text, item_id)
         self._uncommitted.clear()
 
     async def person_said(self, text: str, at: datetime, latencies: dict[str, float]) -> None:
@@ -269,7 +270,7 @@ class Conversation:
         if not isinstance(item, ChatMessage) or item.role not in ("user", "assistant"):
             return
         text = (item.text_content or "").strip()
-        if not text:
+        if not text or REPORT in text:
             return
         speaker = Speaker.PERSON if item.role == "user" else Speaker.AGENT
         is_opening = speaker is Speaker.AGENT and self._agent_turns == 0 and self._opened_from_memory
@@ -295,7 +296,7 @@ class Conversation:
         wish = self._wish_in(text)
         if wish is None:
             return
-        self.wishes.note(wish, text, item_id)
+        self.wishes.note(wish, self.transcript.lines[-1].text, item_id)
         if wish.ends_call and self._ending_soon is None:
             self._ending_soon = asyncio.create_task(self._farewell())
 

@@ -156,6 +156,7 @@ async def _made(
         trunk_id=settings.sip_trunk_id,
         end_call_message=assistant.end_call_message,
         guard=Guard.of(settings.tool_allowed_hosts),
+        discretion=job.discretion,
     )
     if hours.shut:
         equipment = Equipment.none(call)
@@ -182,6 +183,7 @@ async def _made(
         turn=assistant.turn,
     )
     held.append(conversation)
+    conversation.transcript.discretion = job.discretion
     equipment.records.follow(conversation.session)
     return FullAgent(
         conversation=conversation,

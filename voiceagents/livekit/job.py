@@ -27,6 +27,7 @@ from voiceagents.calls.rooms import is_gone
 from voiceagents.calls.states import EndedBy, Outcome
 from voiceagents.livekit import sip
 from voiceagents.livekit.control import CallControl
+from voiceagents.livekit.discretion import Discretion
 from voiceagents.livekit.egress import EgressRecording
 from voiceagents.livekit.recording import CallRecording
 from voiceagents.livekit.speech import SpeechEndpoint
@@ -97,6 +98,7 @@ class Job:
     worker: WorkerContext
     livekit: api.LiveKitAPI
     control: CallControl
+    discretion: Discretion = field(default_factory=Discretion)
 
     @property
     def room_name(self) -> str:

@@ -19,6 +19,7 @@ from voiceagents.calls.records import Happened, StateReached
 from voiceagents.calls.states import CallState, EndedBy, Outcome
 from voiceagents.livekit import sip
 from voiceagents.livekit.control import CallControl
+from voiceagents.livekit.discretion import Discretion
 
 log = logging.getLogger("voiceagents.line")
 
@@ -29,6 +30,7 @@ class Line:
     Args:
         max_call_duration: seconds after which the SIP service ends the call by itself.
         inbound: the phone called us; it may give up before we answer.
+        discretion: which keys may be written down.
     """
 
     def __init__(
@@ -40,8 +42,10 @@ class Line:
         recorder: Recorder,
         max_call_duration: float,
         inbound: bool = False,
+        discretion: Discretion | None = None,
     ) -> None:
         self._inbound = inbound
+        self._discretion = discretion or Discretion()
         self._call_id = call_id
         self._room = room
         self._control = control
@@ -186,9 +190,8 @@ class Line:
             self._end(Outcome.FAILED, "the connection to LiveKit was lost", EndedBy.SYSTEM)
 
     def _on_dtmf(self, event: rtc.SipDTMF) -> None:
-        self._recorder.write(
-            Happened(call_id=self._call_id, kind="dtmf", at=datetime.now(UTC), detail={"digit": event.digit})
-        )
+        key = self._discretion.key(event.digit)
+        self._recorder.write(Happened(call_id=self._call_id, kind="dtmf", at=datetime.now(UTC), detail={"digit": key}))
 
     def _end(self, outcome: Outcome, cause: str, by: EndedBy) -> None:
         self._control.end(Ending(outcome, cause, by))

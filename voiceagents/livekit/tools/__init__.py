@@ -99,7 +99,13 @@ async def tools_for(
     for name, why in missing.items():
         log.warning("TOOL_MISSING | call=%s | tool=%s | cause=%s", call.call_id, name, why)
     unkept = frozenset(name for name, one in wanted.items() if isinstance(one, CollectDigits) and one.secret)
-    records = ToolRecords(call.call_id, call.write, secrets=secrets_of(wanted, call.secret), unkept=unkept)
+    records = ToolRecords(
+        call.call_id,
+        call.write,
+        secrets=secrets_of(wanted, call.secret),
+        unkept=unkept,
+        discretion=call.discretion,
+    )
     return Equipment(tools, records, missing)
 
 
@@ -126,7 +132,7 @@ async def _make(name: str, options: ToolOptions, call: InCall) -> Tool | Toolset
         case SendDtmf():
             return send_dtmf
         case CollectDigits():
-            return collect_digits(options)
+            return collect_digits(options, call.discretion)
         case CallerHistory():
             return caller_history(options, call)
         case TakeMessage():

@@ -16,6 +16,7 @@ from voiceagents.assistants.draft import TransferTarget
 from voiceagents.calls.outcomes import Ending
 from voiceagents.calls.records import Fact
 from voiceagents.calls.states import Outcome
+from voiceagents.livekit.discretion import Discretion
 from voiceagents.livekit.tools.guard import Guard
 
 T = TypeVar("T")
@@ -54,6 +55,9 @@ class InCall:
 
     end_call_message: str = ""
     guard: Guard = field(default_factory=Guard)
+    discretion: Discretion = field(default_factory=Discretion)
+    """What the caller gives away in it."""
+
     now: Callable[[], datetime] = clock.now
     secret: Callable[[str], str | None] = lambda name: os.environ.get(f"TOOL_SECRET_{name.upper()}")
     """The value that `secret:NAME` stands for."""

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from voiceagents.assistants.tool_options import SECRET, Http, Mcp, ToolOptions
+from voiceagents.livekit.discretion import HIDDEN
 
-HIDDEN = "***"
 _SECRET_NAME = re.compile(
     r"(?i)pass(word|wd|code|phrase)|secret|token|api_?key|credential|authori[sz]ation|(^|_)(pin|otp|cvv|cvc|ssn|iban|tan)(_|$)"
     r"|card_?(number|no)|(one_?time|security|verification)_?code"

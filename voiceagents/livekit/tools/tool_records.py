@@ -15,7 +15,8 @@ from livekit.agents.voice.events import ToolCallEnded, ToolCallStarted, ToolExec
 
 from voiceagents.calls.records import Fact, ToolUsed
 from voiceagents.calls.states import ToolStatus
-from voiceagents.livekit.tools.masking import HIDDEN, masked
+from voiceagents.livekit.discretion import HIDDEN, Discretion
+from voiceagents.livekit.tools.masking import masked
 
 log = logging.getLogger("voiceagents.tools")
 
@@ -26,6 +27,8 @@ _LONGEST_RESULT = 4000
 class _Begun:
     call: FunctionCall
     at: datetime
+    hidden: bool
+    """A secret is being asked for: what it is used with is the answer."""
 
 
 class ToolRecords:
@@ -34,6 +37,7 @@ class ToolRecords:
     Args:
         secrets: values that must not be kept.
         unkept: tools whose answers are not kept at all.
+        discretion: what the caller gave away.
     """
 
     def __init__(
@@ -43,11 +47,13 @@ class ToolRecords:
         *,
         secrets: frozenset[str] = frozenset(),
         unkept: frozenset[str] = frozenset(),
+        discretion: Discretion | None = None,
     ) -> None:
         self._call_id = call_id
         self._write = write
         self._secrets = secrets
         self._unkept = unkept
+        self._discretion = discretion or Discretion()
         self._begun: dict[str, _Begun] = {}
 
     def follow(self, session: AgentSession[Any]) -> None:
@@ -58,7 +64,7 @@ class ToolRecords:
         at = datetime.fromtimestamp(event.created_at, UTC)
         match event.update:
             case ToolCallStarted(function_call=call):
-                self._begun[call.call_id] = begun = _Begun(call, at)
+                self._begun[call.call_id] = begun = _Begun(call, at, self._discretion.is_asking)
                 self._keep(begun, ToolStatus.RUNNING)
             case ToolCallEnded(call_id=call_id, status=status, message=message) if call_id in self._begun:
                 self._keep(self._begun.pop(call_id), ToolStatus(status), message, at)
@@ -69,16 +75,19 @@ class ToolRecords:
         self, begun: _Begun, status: ToolStatus, result: str | None = None, ended_at: datetime | None = None
     ) -> None:
         name = begun.call.name
-        if result is not None and (name in self._unkept) and status is ToolStatus.DONE:
+        arguments = self._kept(_arguments(begun.call))
+        if begun.hidden:
+            arguments = dict.fromkeys(arguments, HIDDEN)
+        if result is not None and status is ToolStatus.DONE and (name in self._unkept or begun.hidden):
             result = HIDDEN
         self._write(
             ToolUsed(
                 call_id=self._call_id,
                 tool_call_id=begun.call.call_id,
                 tool=name,
-                arguments=masked(_arguments(begun.call), self._secrets),
+                arguments=arguments,
                 status=status,
-                result=None if result is None else masked(result, self._secrets)[:_LONGEST_RESULT],
+                result=None if result is None else self._kept(result)[:_LONGEST_RESULT],
                 started_at=begun.at,
                 ended_at=ended_at,
             )
@@ -89,6 +98,9 @@ class ToolRecords:
             log.log(
                 level, "TOOL_USED | call=%s | tool=%s | status=%s | seconds=%.2f", self._call_id, name, status, seconds
             )
+
+    def _kept(self, value: Any) -> Any:
+        return self._discretion.without(masked(value, self._secrets))
 
 
 def _arguments(call: FunctionCall) -> dict[str, Any]:
