@@ -174,6 +174,8 @@ async def test_an_assistant_is_found_by_its_id_and_by_its_number(staffed: Databa
         ("+1 (202) 555-0143", "front"),
         ("(202) 555-0143", "front"),
         ("2025550143", "front"),
+        ("sip:2025550143@10.0.0.1;user=phone", "front"),
+        ("tel:+1-202-555-0143", "front"),
         ("020 7946 0123", "london"),
         ("442079460123", "london"),
         ("5550143", None),
@@ -191,6 +193,8 @@ async def test_a_number_is_found_in_every_spelling(staffed: Database, spelled: s
     async with staffed.transaction() as session:
         found = await by_number(session, spelled)
         assert (found.id if found else None) == answers
+        # In the call's row stands our own spelling.
+        assert (found and found.number) == ({"front": OURS, "london": "+442079460123"}[answers] if answers else None)
 
 
 @pytest.mark.parametrize(

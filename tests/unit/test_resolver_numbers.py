@@ -25,6 +25,22 @@ OURS = [US, GB, IT, FR]
         ("(202) 555-0143", US),
         (" +1 202 555 0143 ", US),
         ("sip:+12025550143@carrier.example.com", US),
+        ("sip:+12025550143@10.0.0.1:5060;user=phone", US),
+        ("SIPS:12025550143;user=phone@10.0.0.1", US),
+        ('"0188" <sip:+12025550143@10.0.0.1>;tag=1', US),
+        ("sip:%2B12025550143@10.0.0.1", US),
+        ("+12025550143;npdi;rn=+12025550188", US),
+        ("tel:+1-202-555-0143", US),
+        ("tel:+12025550143;phone-context=+44", US),
+        ("tel:2025550143;phone-context=+1", US),
+        ("tel:+12025550143;ext=7", US),
+        ("+12025550143 x12", US),
+        ("+1 202 555 0143 ext. 12", US),
+        ("12025550143#", US),
+        ("\u202a+1\u00a0202\u00a05550143\u202c", US),
+        ("\uff0b12025550143", US),  # a full-width plus
+        ("+44 (0)20 7946 0123", GB),
+        ("tel:020-7946-0123;phone-context=example.com", GB),
         ("442079460123", GB),
         ("00 44 20 7946 0123", GB),
         ("02079460123", GB),
@@ -42,7 +58,8 @@ def test_every_spelling_of_a_number_means_it(spelled: str, number: str) -> None:
 @pytest.mark.parametrize(
     "spelled",
     ["", "anonymous", "restricted", "+", "0143", "555-0143", "+2025550143", "+12025550144", "12025550144",
-     "+4402079460123", "20255501430", "sales", "+1202555014", "٣"],
+     "+4402079460123", "20255501430", "sales", "+1202555014", "٣", "911", "sip:sales@10.0.0.1",
+     "anonymous@12025550143", "sip:anonymous@anonymous.invalid"],
 )  # fmt: skip
 def test_what_is_none_of_our_numbers_means_none(spelled: str) -> None:
     assert dialled.meant(spelled, OURS) is None
@@ -78,6 +95,21 @@ def test_digits_to_look_a_number_up_by(spelled: str, whole: str | None, end: str
         end,
         digits,
     )
+
+
+@pytest.mark.parametrize(
+    ("spellings", "number"),
+    [
+        ([US], US),
+        (["00442079460123"], GB),
+        (["2025550143", US], US),
+        (["2025550143", "12025550143"], None),  # nothing marks either as having its country code
+        (["+1 (202) 555-0143", "2025550143"], US),
+        (["anonymous"], None),
+    ],
+)
+def test_a_number_in_full_is_one_that_is_marked_as_such(spellings: list[str], number: str | None) -> None:
+    assert dialled.in_full(*spellings) == number
 
 
 @given(st.text(), st.lists(st.text(), max_size=4))

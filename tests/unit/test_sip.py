@@ -350,7 +350,14 @@ async def test_hanging_up_gives_up_in_time_and_says_so(connected: Any, caplog: p
         ("+0491570006", None),
         ("sales", None),
         ("101", None),
-        ("+12025550143@example.com", None),
+        ("+12025550143@example.com", ANA),
+        ("sip:+12025550143@10.0.0.1;user=phone", ANA),
+        ("sip:12025550143@10.0.0.1:5060", ANA),
+        ("tel:+1-202-555-0143", ANA),
+        ("+12025550143;cpc=ordinary", ANA),
+        ("+1 (202) 555-0143", ANA),
+        ("(202) 555-0143", None),  # of which country?
+        ("sip:sales@10.0.0.1", None),
         ("+٤٤٢٠٧٩٤٦٠١٢٣", None),
     ],
 )
@@ -376,6 +383,33 @@ def test_a_trunk_that_leaves_the_plus_out_is_understood() -> None:
 
 
 @pytest.mark.parametrize(
+    ("did", "sent", "caller"),
+    [
+        (ANA, "2025550188", "+12025550188"),  # not +20 25550188, which is in Egypt
+        (ANA, "12025550188", "+12025550188"),
+        (ANA, "(202) 555-0188", "+12025550188"),
+        (ANA, "sip:2025550188@10.0.0.1", "+12025550188"),
+        (ANA, "442079460123", "+442079460123"),
+        (ANA, "00442079460123", "+442079460123"),
+        (ANA, "+442079460123", "+442079460123"),
+        ("+442079460124", "02079460123", "+442079460123"),
+        ("+442079460124", "2025550188", "+2025550188"),  # no British number: read as it was before
+        ("+442079460124", "101", None),
+    ],
+)
+def test_a_caller_without_a_country_code_is_first_one_of_the_country_that_was_called(
+    did: str, sent: str, caller: str | None
+) -> None:
+    attributes = {"sip.phoneNumber": sent, "sip.trunkPhoneNumber": did}
+    assert InboundCall.of(attributes) == InboundCall(did=did, caller=caller, sip_call_id=None)
+
+
+def test_what_is_known_of_the_dialled_number_goes_before_the_carriers_spelling() -> None:
+    attributes = {"sip.phoneNumber": "2025550188", "sip.trunkPhoneNumber": "2025550143"}
+    assert InboundCall.of(attributes, did=ANA) == InboundCall(did=ANA, caller="+12025550188", sip_call_id=None)
+
+
+@pytest.mark.parametrize(
     "attributes",
     [
         pytest.param({}, id="TC-074-absent"),
@@ -390,6 +424,12 @@ def test_a_trunk_that_leaves_the_plus_out_is_understood() -> None:
         pytest.param({"sip.phoneNumber": "+7378742833"}, id="keypad-restricted"),
         pytest.param({"sip.phoneNumber": "+86282452253"}, id="keypad-unavailable"),
         pytest.param({"sip.phoneNumber": "+2562533"}, id="keypad-blocked"),
+        pytest.param({"sip.phoneNumber": "7378742833"}, id="keypad-restricted-without-plus"),
+        pytest.param({"sip.phoneNumber": "+10000000000"}, id="zeros-with-a-country-code"),
+        pytest.param({"sip.phoneNumber": "sip:anonymous@anonymous.invalid"}, id="address"),
+        pytest.param({"sip.phoneNumber": '"Anonymous" <sip:anonymous@anonymous.invalid>'}, id="address-with-name"),
+        pytest.param({"sip.phoneNumber": "Unavailable"}, id="unavailable"),
+        pytest.param({"sip.phoneNumber": "asterisk"}, id="default-of-a-switchboard"),
     ],
 )
 def test_a_hidden_caller_is_nobody_and_the_call_goes_on(attributes: dict[str, str]) -> None:

@@ -7,15 +7,43 @@ assistant.
 
 import contextlib
 import re
+import unicodedata
 from collections.abc import Iterable
+from urllib.parse import unquote
 
 import phonenumbers
 
 from voiceagents.phone import is_e164, same_number
 
-_SIP = re.compile(r"^sips?:", re.IGNORECASE)
+_SCHEME = re.compile(r"^\s*(?:sips?|tel):", re.IGNORECASE)
+_WITHIN = re.compile(r"<([^<>]*)>")
+_CONTEXT = re.compile(r";\s*phone-context=(\+[\d.()-]+)", re.IGNORECASE)
+_BEHIND = re.compile(r"[@;,#]|(?<![a-z])(?:ext(?:ension)?|x)[.:]?\s*(?=\d)", re.IGNORECASE)
+"""Where the number ends: at its host, its parameters or its extension."""
+
+_TRUNK_PREFIX = re.compile(r"^(\s*(?:\+|00)\s*\d{1,3}[\s.-]*)\(0\)")
 _SHORTEST = 6
 """Digits that a national form must have to be looked up: fewer are an extension, and many numbers end in them."""
+
+
+def spelled(address: str) -> str:
+    """The number as it stands in a SIP or tel address (RFC 3261, RFC 3966); what is none comes back as it is.
+
+    >>> spelled('"Shop" <sip:+12025550143;npdi@10.0.0.1;user=phone>'), spelled("tel:555-0143;phone-context=+1202")
+    ('+12025550143', '+1202555-0143')
+    """
+    text = unquote(unicodedata.normalize("NFKC", address))
+    if within := _WITHIN.search(text):
+        text = within[1]
+    number = _TRUNK_PREFIX.sub(r"\1", _BEHIND.split(_SCHEME.sub("", text), maxsplit=1)[0]).strip()
+    context = _CONTEXT.search(text)
+    return context[1] + number if context and "+" not in number else number
+
+
+def in_full(*spellings: str) -> str | None:
+    """The number in E.164, from the first spelling that is marked as one with its country code."""
+    marked = (text for text in map(spelled, spellings) if text.startswith(("+", "00")))
+    return next((number for text in marked if (number := international(text))), None)
 
 
 def international(dialled: str) -> str | None:
@@ -56,6 +84,7 @@ def meant(dialled: str, ours: Iterable[str]) -> str | None:
         dialled: what the carrier says was called.
         ours: numbers as we or somebody else wrote them.
     """
+    dialled = spelled(dialled)
     digits = _whole(dialled)
     written = list(dict.fromkeys(ours))
     if not digits:
@@ -87,4 +116,4 @@ def _whole(text: str) -> str:
 
 
 def _digits(text: str) -> str:
-    return same_number(_SIP.sub("", text.strip()).split("@")[0])
+    return same_number(spelled(text))

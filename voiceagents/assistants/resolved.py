@@ -58,6 +58,9 @@ class Resolved:
     resolver: str = "resolver.defaults"
     """Who knew what is set on it: `resolver.database`, `resolver.supabase` or `resolver.defaults`."""
 
+    number: str | None = field(default=None, compare=False)
+    """The number of ours that was dialled, in E.164, where it was found by that: carriers spell it in many ways."""
+
 
 MINIMAL = Resolved(
     id=None,

@@ -182,14 +182,14 @@ async def by_number(session: AsyncSession, number: str, source: str = "resolver.
     query = select(Assistant).join(Number, Number.assistant_id == Assistant.id)
     if e164 := dialled.international(number):
         found = await session.scalar(query.where(Number.e164 == e164))
-        if found is not None or "+" in number:
-            return from_row(found, source) if found else None
+        if found is not None or "+" in dialled.spelled(number):
+            return replace(from_row(found, source), number=e164) if found else None
     if not (end := dialled.ending(number)):
         return None
     ours = await session.scalars(select(Number.e164).where(Number.e164.endswith(end, autoescape=True)).limit(20))
     if meant := dialled.meant(number, ours):
         found = await session.scalar(query.where(Number.e164 == meant))
-        return from_row(found, source) if found else None
+        return replace(from_row(found, source), number=meant) if found else None
     return None
 
 

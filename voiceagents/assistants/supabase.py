@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import httpx
@@ -59,24 +60,25 @@ class Supabase:
     def _look_up(self, wanted: Sequence[Wanted]) -> dict[Wanted, Resolved | None]:
         said: dict[Wanted, Resolved | None] = {}
         for one in wanted:
-            assistant_id = one.value if one.by is By.ID else self._answering(one.value)
-            said[one] = self._assistant(assistant_id) if assistant_id else None
+            number, assistant_id = (None, one.value) if one.by is By.ID else self._answering(one.value)
+            found = self._assistant(assistant_id) if assistant_id else None
+            said[one] = replace(found, number=number) if found else None
             if said[one] is not None:
                 break
         return said
 
-    def _answering(self, number: str) -> str | None:
-        """The id of the assistant that answers this number."""
+    def _answering(self, number: str) -> tuple[str | None, str | None]:
+        """The number that was dialled, in full, and the id of the assistant that answers it."""
         columns = self._mapping.numbers
         if not (digits := dialled.significant(number)):
-            return None
+            return None, None
         # However it is written there, with blanks, brackets or a trunk prefix: its digits come in this order.
         pattern = f"like.*{'*'.join(digits)}*"
         asked = {"select": f"{columns.number},{columns.assistant}", columns.number: pattern, "limit": str(_MOST)}
         rows = self._rows(columns.table, asked)
         answering = {str(row.get(columns.number)): row[columns.assistant] for row in rows if row.get(columns.assistant)}
         found = dialled.meant(number, answering)
-        return str(answering[found]) if found else None
+        return (dialled.in_full(found, number), str(answering[found])) if found else (None, None)
 
     def _assistant(self, assistant_id: str) -> Resolved | None:
         columns = self._mapping.assistants

@@ -17,7 +17,7 @@ MAX_BYTES = 512 * 1024
 """LiveKit's limit for a metadata string, in bytes (livekit-server `limit.max_metadata_size` is at most this)."""
 
 _OUTBOUND_ROOM = re.compile(r"^call-(\+?[1-9][0-9]{5,14})-.+$")
-_DID_ROOM = re.compile(r"^did-(\+?[1-9][0-9]{5,14})(?!\d)")
+_DID_ROOM = re.compile(r"^did-(?:tel:)?((?:\+|%2B|00?)?[1-9][0-9]{5,14})(?!\d)", re.IGNORECASE)
 _LONGEST_IDENTIFIER = 200
 _LONGEST_NUMBER = 64
 _MOST_PROBLEMS = 10
@@ -203,12 +203,12 @@ def number_in_room(name: str) -> str | None:
 
 
 def did_in_room(name: str) -> str | None:
-    """The dialled number in the name of an inbound room: `did-<E.164>` with anything after it.
+    """The dialled number in the name of an inbound room: `did-<number>` with anything after it.
 
-    Other forms hold the caller, so None.
+    As the carrier spelled it: in E.164, without `+`, or in a national form. Other rooms hold the caller, so None.
     """
     found = _DID_ROOM.match(name)
-    return found.group(1) if found else None
+    return found.group(1).upper().replace("%2B", "+") if found else None
 
 
 def _object(raw: str | None) -> dict[str, Any]:

@@ -6,19 +6,21 @@ A call is always answered: a source that is down costs the assistant's own words
 
 import asyncio
 import logging
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
 from voiceagents import logs
-from voiceagents.assistants import sources
-from voiceagents.assistants.resolver import Resolved
+from voiceagents.assistants import dialled, sources
 from voiceagents.calls import history
 from voiceagents.calls.metadata import JobMetadata, RoomContext, did_in_room, is_outbound_room
 from voiceagents.calls.outcomes import Ending
 from voiceagents.calls.recorder import HistoryUnavailable
 from voiceagents.calls.records import CallOpened
 from voiceagents.calls.states import CallState, Direction, EndedBy, Outcome
+from voiceagents.calls.understanding import Question
 from voiceagents.livekit import outbound, sip
-from voiceagents.livekit.full_agent import Caller, full_agent
+from voiceagents.livekit.aftermath import Aftermath
+from voiceagents.livekit.full_agent import Caller, FullAgent, full_agent
 from voiceagents.livekit.job import Job
 from voiceagents.livekit.line import Line
 
@@ -35,6 +37,12 @@ _PICKED_UP = 15.0
 async def run(job: Job, metadata: JobMetadata, context: RoomContext) -> None:
     """Answers the call in this job's room and stays until it is over."""
     await job.ctx.connect()
+    async with AsyncExitStack() as held:
+        await _follow(job, metadata, context, held)
+
+
+async def _follow(job: Job, metadata: JobMetadata, context: RoomContext, held: AsyncExitStack) -> None:
+    """The call from its ringing to its end and to what it came to; what it uses is `held` until then."""
     call_id = job.own_call_id()
     line = Line(
         call_id=call_id,
@@ -43,9 +51,12 @@ async def run(job: Job, metadata: JobMetadata, context: RoomContext) -> None:
         recorder=job.worker.recorder,
         max_call_duration=job.worker.settings.max_call_duration,
         inbound=True,
+        discretion=job.discretion,
     )
     ending = Ending(Outcome.FAILED, "the agent failed", EndedBy.SYSTEM)
     opened = False
+    agent: FullAgent | None = None
+    aftermath: Aftermath | None = None
     try:
         phone = await line.present(_CALLER_SEEN)
         if phone is None:
@@ -56,15 +67,14 @@ async def run(job: Job, metadata: JobMetadata, context: RoomContext) -> None:
                 # A dispatcher made this room to dial somebody and forgot to say whom.
                 await outbound.refuse_unreadable(job, context, "the job metadata names no phone_number")
             return
-        call = sip.InboundCall.of(phone.attributes)
-        did = call.did or sip.with_plus(did_in_room(job.room_name))
+        called = _called(phone.attributes.get("sip.trunkPhoneNumber"), job.room_name)
         assistant = await sources.resolver(job.worker.settings).inbound(
             lambda question: job.worker.recorder.ask(question, seconds=1.0, after_writes=False),
             job_assistant_id=metadata.agent_id,
             room_assistant_id=context.assistant_id,
-            # A carrier's own spelling of the number ("020 7946 0123") is read as well.
-            did=did or phone.attributes.get("sip.trunkPhoneNumber"),
+            did=called,
         )
+        call = sip.InboundCall.of(phone.attributes, did=assistant.number or sip.with_plus(called))
         log.info(
             "%s", logs.event("ASSISTANT_ID", value=assistant.id, source=assistant.source, resolver=assistant.resolver)
         )
@@ -76,7 +86,7 @@ async def run(job: Job, metadata: JobMetadata, context: RoomContext) -> None:
                 direction=Direction.INBOUND,
                 state=CallState.RINGING,
                 from_number=call.caller,
-                to_number=did,
+                to_number=call.did,
                 room_name=job.room_name,
                 trunk_id=phone.attributes.get("sip.trunkID"),
                 assistant_id=assistant.id,
@@ -89,7 +99,11 @@ async def run(job: Job, metadata: JobMetadata, context: RoomContext) -> None:
             ),
         )
         if opened:
-            ending = await _answer(job, context, line, Caller(phone.identity, call.caller), assistant)
+            caller = Caller(phone.identity, call.caller)
+            agent = await held.enter_async_context(full_agent(job, context, assistant, caller))
+            question = Question(Direction.INBOUND, metadata.extraction)
+            aftermath = Aftermath(job, call_id, agent.conversation, agent.models, question)
+            ending = await _answer(job, line, agent, aftermath)
     except asyncio.CancelledError:
         ending = job.control.stopped()
         raise
@@ -111,6 +125,14 @@ async def run(job: Job, metadata: JobMetadata, context: RoomContext) -> None:
             await job.end(call_id, ending)
         else:
             await job.delete_room_if_unused()
+    if agent is not None and aftermath is not None:
+        await agent.recording.finish()
+        await aftermath.sum_up(ending)
+
+
+def _called(told: str | None, room: str) -> str | None:
+    """What was dialled, in the carrier's own spelling ("020 7946 0123"): what SIP tells goes first, if it is a number."""
+    return next((one for one in (told, did_in_room(room)) if one and dialled.ending(one)), told)
 
 
 async def _open(job: Job, opened: CallOpened) -> bool:
@@ -129,26 +151,25 @@ async def _open(job: Job, opened: CallOpened) -> bool:
     return False
 
 
-async def _answer(job: Job, context: RoomContext, line: Line, caller: Caller, assistant: Resolved) -> Ending:
-    async with full_agent(job, context, assistant, caller) as agent:
-        log.info(
-            "STARTING_SESSION (INBOUND) | instructions_length=%d | has_calendar=%s",
-            len(agent.instructions),
-            agent.has_calendar,
-        )
-        await agent.start()
-        log.info("SESSION_STARTED (INBOUND) | session_active=True")
-        if not await line.answered(_PICKED_UP):
-            if job.control.ended.done():
-                return job.control.ended.result()
-            return Ending(Outcome.HUNG_UP, "the caller was gone before we picked up", EndedBy.PERSON)
-        await agent.recording.begin()
-        too_long = asyncio.create_task(agent.end_when_too_long())
-        try:
-            ending = await agent.conversation.hold()
-        finally:
-            too_long.cancel()
-        if ending.ended_by is not EndedBy.PERSON:
-            await job.hang_up()
-        await agent.conversation.close()
-        return agent.conversation.verdict(ending)
+async def _answer(job: Job, line: Line, agent: FullAgent, aftermath: Aftermath) -> Ending:
+    log.info(
+        "STARTING_SESSION (INBOUND) | instructions_length=%d | has_calendar=%s",
+        len(agent.instructions),
+        agent.has_calendar,
+    )
+    await agent.start()
+    log.info("SESSION_STARTED (INBOUND) | session_active=True")
+    if not await line.answered(_PICKED_UP):
+        if job.control.ended.done():
+            return job.control.ended.result()
+        return Ending(Outcome.HUNG_UP, "the caller was gone before we picked up", EndedBy.PERSON)
+    await agent.recording.begin()
+    too_long = asyncio.create_task(agent.end_when_too_long())
+    try:
+        ending = await agent.conversation.hold()
+    finally:
+        too_long.cancel()
+    if ending.ended_by is not EndedBy.PERSON:
+        await job.hang_up()
+    await agent.conversation.close()
+    return await aftermath.conclude(ending)

@@ -7,8 +7,10 @@ taken elsewhere, without I/O.
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import aiohttp
@@ -17,6 +19,7 @@ from google.protobuf.message import DecodeError
 from livekit import api, rtc
 
 from voiceagents import phone
+from voiceagents.assistants import dialled
 from voiceagents.calls.outcomes import DialFailure, Trouble
 from voiceagents.calls.rooms import is_gone
 from voiceagents.settings import LiveKitAccess
@@ -144,8 +147,9 @@ def phone_in(room: rtc.Room) -> rtc.RemoteParticipant | None:
     return next((p for p in room.remote_participants.values() if is_phone(p)), None)
 
 
-# "anonymous", "restricted" and "unavailable" as a keypad spells them: how some carriers send a hidden caller.
-_HIDDEN = {"+266696687", "+7378742833", "+86282452253"}
+# "anonymous", "restricted" and "unavailable" as a keypad spells them, and nothing but zeros: how some carriers send a
+# hidden caller.
+_HIDDEN = re.compile(r"\+(?:266696687|7378742833|86282452253|\d{1,3}0{7,})")
 
 
 @dataclass(frozen=True)
@@ -160,25 +164,43 @@ class InboundCall:
     sip_call_id: str | None
 
     @classmethod
-    def of(cls, attributes: Mapping[str, str]) -> "InboundCall":
+    def of(cls, attributes: Mapping[str, str], did: str | None = None) -> "InboundCall":
         """Reads a SIP participant's attributes.
 
         A hidden caller ("anonymous", empty, missing) is None.
+
+        Args:
+            attributes: the participant's.
+            did: the number that was called, in E.164, where more is known of it than the attributes tell.
         """
-        caller = with_plus(attributes.get("sip.phoneNumber"))
+        did = did or with_plus(attributes.get("sip.trunkPhoneNumber"))
         return cls(
-            did=with_plus(attributes.get("sip.trunkPhoneNumber")),
-            caller=None if caller in _HIDDEN else caller,
+            did=did,
+            caller=_caller(attributes.get("sip.phoneNumber"), did),
             sip_call_id=attributes.get("sip.callIDFull") or attributes.get("sip.callID"),
         )
 
 
+def _caller(sent: str | None, did: str | None) -> str | None:
+    number = with_plus(sent)
+    if number and _HIDDEN.fullmatch(number):
+        return None
+    text = dialled.spelled(sent or "")
+    if did and not text.startswith(("+", "00")):
+        # Without a country code it is first a number of the country that was called, as people there write it.
+        with suppress(phone.InvalidPhoneNumber):
+            return phone.normalize(text, phone.country_of(did))
+    return number
+
+
 def with_plus(number: str | None) -> str | None:
-    """SIP sends numbers with `+`, without it, and with 00 in its place.
+    """SIP sends numbers with `+`, without it, with 00 in its place, and in addresses (`sip:+12025550143@…`).
 
     What is no number at all ("anonymous", a SIP user) is None.
     """
-    text = (number or "").strip()
+    text = dialled.spelled(number or "")
+    if text.startswith(("+", "00")):
+        text = re.sub(r"[\s().-]", "", text)
     candidate = text if text.startswith("+") else "+" + text.removeprefix("00")
     return candidate if phone.is_e164(candidate) else None
 
