@@ -131,7 +131,7 @@ async def _follow(job: Job, metadata: JobMetadata, context: RoomContext, held: A
 
 
 def _called(told: str | None, room: str) -> str | None:
-    """What was dialled, in the carrier's own spelling ("020 7946 0123"): what SIP tells goes first, if it is a number."""
+    """What was dialled, in the carrier's spelling ("020 7946 0123"): what SIP tells goes first, if it is a number."""
     return next((one for one in (told, did_in_room(room)) if one and dialled.ending(one)), told)
 
 
