@@ -66,6 +66,10 @@ _HELLOS = (
     "Hi, this is {name}.",
     "Good morning.",
     "Hello, {name} speaking.",
+    "Hello? Hello?",
+    "Yeah, hi there.",
+    "Good afternoon, this is {name}.",
+    "Hello, sorry, I was just running to the phone.",
 )
 
 
@@ -95,6 +99,10 @@ _OPT_OUTS = (
     "I would like to opt out.",
     "Put me on your do not call list.",
     "I don't want to hear from you again.",
+    "Lose my number, please.",
+    "Never call here again.",
+    "Would you please stop ringing me?",
+    "Delete my phone number from your system.",
 )
 _REFUSALS = ("No thank you, I am not interested.", "I'm not interested.", "No thanks.", "I don't want any.")
 
@@ -144,6 +152,36 @@ def _business(random: Random, name: str) -> Steps:
     ]
 
 
+def _long_winded(random: Random, name: str) -> Steps:
+    """People whose first words are as long as a recording's, and have its words in them."""
+    line = random.choice(
+        (
+            f"Hello, you have reached the Lopez family, this is {name} speaking.",
+            "Hello, my wife is not at home right now, but I am listening.",
+            "Hi, I am not at my desk right now, so please make it short.",
+            "Hello, I saw that I missed a call from this number, was that you?",
+            "Good morning, the office is closed today, but I picked up anyway.",
+            "Hello, my voice mail is full, so I thought I should answer.",
+        )
+    )
+    return [_say(line, "hibari"), LISTENS, _say(random.choice(_REFUSALS), "hibari"), LISTENS, {"hangup": True}]
+
+
+def _behind_screener(random: Random, name: str) -> Steps:
+    return [
+        {"pause_ms": 300},
+        _say(random.choice(_SCREENERS), "hibari"),
+        LISTENS,
+        _say("Thank you. Please hold.", "hibari"),
+        {"pause_ms": 3000},
+        _say(f"Hello, this is {name}, I am on the line now.", "flite"),
+        LISTENS,
+        _say(random.choice(_REFUSALS), "flite"),
+        LISTENS,
+        {"hangup": True},
+    ]
+
+
 def _gone(random: Random, name: str) -> Steps:
     return [{"pause_ms": random.choice((300, 800))}, {"hangup": True}]
 
@@ -159,6 +197,16 @@ _VOICEMAILS: tuple[tuple[str, ...], ...] = (
     ("Thank you for calling Bright Dental. We are closed now. Please leave a message after the beep.",),
     ("{name} is not available right now. To leave a voice message, wait for the tone.",),
     ("Hi, I'm away from my desk or on another line.", "Leave me a message and I will return your call today."),
+    ("Hello?", "Just kidding, I'm not here. Leave a message at the beep."),
+    ("Hi, this is {name}. I am not here at the moment.",),
+    ("We're not home right now.", "Please leave your name and number after the beep."),
+    ("Welcome to the voice mailbox of {name}.", "Record your message after the tone. When you are finished, hang up."),
+    ("Hi, you've reached the office of Miller and Sons.", "Our hours are nine to five.", "Please leave a message."),
+    ("The wireless customer you are calling is not available. Please leave a message at the tone.",),
+    ("Hi, it's {name}, sorry I can't pick up.", "Send me a text, or say something after the beep."),
+    ("You have reached", "{name}.", "To leave a message, wait for the tone. For more options, press five."),
+    ("The person you are trying to reach has a voice mailbox that has not been set up yet. Goodbye.",),
+    ("{name} here. I'm on vacation until Monday.", "Leave a message and I'll call you when I am back."),
 )
 
 
@@ -181,6 +229,8 @@ _SCREENERS = (
     "Hi, if you record your name and reason for calling, I'll see if this person is available.",
     "Hello, the person you're calling is using a screening service. Please say your name and why you are calling.",
     "Go ahead and say your name and why you're calling.",
+    "Hi. Before I try to connect you, could you tell me your name and why you're calling?",
+    "This call is being screened. Please say your name and the reason for your call.",
 )
 
 
@@ -202,6 +252,7 @@ def _menu(random: Random, name: str) -> Steps:
         (
             "Thank you for calling Bright Dental. For appointments, press one. For billing, press two.",
             "Welcome to the main menu. For sales, press one. For service, press two.",
+            "Please listen to the following options. To make an appointment, press or say one.",
         )
     )
     return [_say(line, "hibari"), {"wait_dtmf": 1, "timeout_ms": 10000}, LISTENS, {"hangup": True}]
@@ -216,6 +267,7 @@ def _announcement(random: Random, name: str) -> Steps:
         (
             "We are sorry. The number you have dialed is not in service.",
             "The subscriber you have called cannot be reached. Please try again later.",
+            "Your call cannot be completed as dialed. Please check the number and dial again.",
         )
     )
     return [_say(line, "flite"), {"pause_ms": 6000}, {"hangup": True}]
@@ -257,6 +309,8 @@ _PERSONAS: tuple[_Persona, ...] = (
     _Persona("talks over", _PERSON, (Outcome.NOT_INTERESTED,), _talks_over, 3),
     _Persona("long pauses", _PERSON, (Outcome.COMPLETED,), _long_pauses, 2),
     _Persona("business", _PERSON, (Outcome.NOT_INTERESTED,), _business, 3),
+    _Persona("long-winded", _PERSON, (Outcome.NOT_INTERESTED,), _long_winded, 3),
+    _Persona("behind a screener", _PERSON, (Outcome.NOT_INTERESTED,), _behind_screener, 1),
     _Persona("gone at once", AnsweredBy.SILENCE, (Outcome.HUNG_UP,), _gone, 1),
     _Persona("voicemail", AnsweredBy.VOICEMAIL, (Outcome.VOICEMAIL,), _voicemail, 14),
     _Persona("screening", AnsweredBy.SCREENING, (Outcome.SCREENED,), _screening, 3),

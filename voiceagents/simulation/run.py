@@ -221,7 +221,7 @@ async def _judge_sound(servers: Servers, person: Person, call: Call, judged: Jud
     witness = witnessed[-1]
     recording = Path(witness["recording"])
     heard = await asyncio.to_thread(sound.sounding, recording, sound.HEARD)
-    if person.is_person:
+    if person.is_person and (not judged.decisions or judged.decisions[0].startswith("person")):
         judged.seconds_to_first_audio = await asyncio.to_thread(sound.wait_after_first_words, recording)
     if heard and call.ended_by is EndedBy.AGENT and witness["ended_by"] != "phone":
         bye = float(witness["ended_at"] - witness["answered_at"]) - heard[-1][1]
