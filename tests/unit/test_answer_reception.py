@@ -27,6 +27,7 @@ class FakeSession:
     def __init__(self) -> None:
         self.interrupted = 0
         self.said: list[str] = []
+        self.replies = 0
         self.user_state = "listening"
 
     async def _nothing(self) -> None:
@@ -34,6 +35,9 @@ class FakeSession:
 
     def interrupt(self, *, force: bool = False) -> None:
         self.interrupted += 1
+
+    def generate_reply(self) -> None:
+        self.replies += 1
 
     def say(self, text: str, **_: Any) -> Any:
         self.said.append(text)
@@ -60,19 +64,20 @@ class FakeDesk:
 class Answered:
     """A reception in the moment after the answer."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, voice: Any = None) -> None:
         vad = SimpleNamespace(pause_after=lambda _: None)
         self.desk = FakeDesk()
         self.reception = Reception(
             plan=plan,
             instructions="",
-            models=cast(Any, SimpleNamespace(llm=None, tts=None)),
+            models=cast(Any, SimpleNamespace(llm=None, tts=voice)),
             vad=cast(Any, vad),
             phone_identity="+12025550100",
             greeting=None,
             greeting_delay=2.5,
-            prepare=False,
+            prepare=voice is not None,
         )
+        self.reception.ring()
         self.reception.answered(cast(Any, self.desk))
 
     def hears(self, text: str) -> bool:
@@ -218,3 +223,103 @@ async def test_the_message_is_left_once_after_the_beep(monkeypatch: pytest.Monke
     assert await at.outcome() is Outcome.VOICEMAIL
     assert at.desk.session.said == ["Please call us back."]
     at.reception.drop()
+
+
+class SlowVoice:
+    """A voice whose sound begins when it is told to, or never comes."""
+
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+        self.broken = False
+
+    def synthesize(self, _: str) -> Any:
+        return self
+
+    async def __aenter__(self) -> "SlowVoice":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        await self.go.wait()
+        if self.broken:
+            raise OSError("no voice")
+        yield SimpleNamespace(frame=rtc.AudioFrame(np.full(2400, 900, np.int16).tobytes(), 24000, 1, 2400))
+
+
+@pytest_asyncio.fixture
+async def picked_up_at_once(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Answered, SlowVoice]]:
+    """Somebody has said a short hello before the opening had a sound."""
+
+    async def hello(reception: Reception) -> None:
+        reception._answer_hello()  # pyright: ignore[reportPrivateUsage]
+
+    async def words(*_: object) -> str:
+        return "This is the garden shop."
+
+    monkeypatch.setattr(Reception, "_detect", hello)
+    monkeypatch.setattr("voiceagents.livekit.answer.reception.opening_words", words)
+    voice = SlowVoice()
+    at = Answered(Plan(), voice)
+    await settled()
+    assert at.desk.session.said == []
+    yield at, voice
+    at.reception.drop()
+
+
+async def settled() -> None:
+    """Lets everything run that waits for nothing."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def test_a_hello_that_comes_before_the_opening_hears_it_as_soon_as_it_has_a_sound(
+    picked_up_at_once: tuple[Answered, SlowVoice],
+) -> None:
+    at, voice = picked_up_at_once
+    assert at.hears("Hello?"), "the opening is the answer to it"
+    voice.go.set()
+    await settled()
+    assert at.desk.session.said == ["This is the garden shop."]
+    assert at.desk.session.replies == 0
+
+
+async def test_an_opening_that_is_late_gives_way_to_words_that_want_another_answer(
+    picked_up_at_once: tuple[Answered, SlowVoice],
+) -> None:
+    at, voice = picked_up_at_once
+    assert not at.hears("Stop calling me.")
+    voice.go.set()
+    await settled()
+    assert at.desk.session.said == []
+
+
+async def test_an_opening_that_is_late_gives_way_to_a_machine(picked_up_at_once: tuple[Answered, SlowVoice]) -> None:
+    at, voice = picked_up_at_once
+    assert at.hears("Please leave a message after the tone.")
+    voice.go.set()
+    await settled()
+    assert at.desk.session.said == []
+
+
+async def test_a_hello_whose_opening_fails_is_answered_by_the_model(
+    picked_up_at_once: tuple[Answered, SlowVoice],
+) -> None:
+    at, voice = picked_up_at_once
+    assert at.hears("Hello?")
+    voice.broken = True
+    voice.go.set()
+    await settled()
+    assert (at.desk.session.said, at.desk.session.replies) == ([], 1)
+
+
+async def test_words_that_are_read_after_the_opening_failed_go_to_the_conversation(
+    picked_up_at_once: tuple[Answered, SlowVoice],
+) -> None:
+    at, voice = picked_up_at_once
+    voice.broken = True
+    voice.go.set()
+    await settled()
+    assert not at.hears("Hello?")
+    assert at.desk.session.replies == 0

@@ -43,6 +43,18 @@ class Prepared:
         """Whether it can be played without a wait: its words stand and its sound has begun."""
         return bool(self._frames)
 
+    @property
+    def failed(self) -> bool:
+        """Whether nothing came of it."""
+        return self._made and not self._frames
+
+    async def begun(self) -> bool:
+        """Waits until it can be played. False when nothing came of it."""
+        while not self.ready and not self.failed:
+            self._changed.clear()
+            await self._changed.wait()
+        return self.ready
+
     async def frames(self) -> AsyncIterator[rtc.AudioFrame]:
         """The sound from its start; what is not there yet comes as it is made. May be asked for more than once."""
         place = 0

@@ -41,6 +41,9 @@ _PAUSE_AFTER_HELLO = 0.25
 _UNDECIDED = 5.0
 """Seconds from the answer after which an open question means that it is a person."""
 
+_OPENING_TAKES = 4.0
+"""Seconds after a hello for which an opening that is being made is waited for: it has a lead over any other answer."""
+
 _BEEP_IS_FRESH = 4.0
 """Seconds for which a beep still counts for a voicemail whose words were read late."""
 
@@ -60,7 +63,7 @@ _CATEGORIES = {
 class _Phase(Enum):
     WAITING = auto()
     COVERED = auto()
-    """The opening plays; the words that it answers are still being read."""
+    """The opening plays, or will in a moment; the words that it answers are still being read."""
 
     TALKING = auto()
     MACHINE = auto()
@@ -130,6 +133,8 @@ class Reception:
         self._spoken = 0
         """Stretches of speech that have begun; `_segments` of them went on to be read."""
         self._spoken_before_beep = 0
+        self._opening_due = False
+        """Whether a hello waits for the opening."""
         self.hello_ended_at: float | None = None
         """Unix time at which a hello ended that the opening answers."""
         self._answered_at = 0.0
@@ -234,11 +239,37 @@ class Reception:
     def _answer_hello(self) -> None:
         self._decide(AnsweredBy.PERSON, "hello")
         opening = self._opening
-        if opening is None or not opening.ready or self._desk.agent_turns:
+        if opening is None or opening.failed or self._desk.agent_turns:
             return
         self._phase = _Phase.COVERED
+        self._opening_due = True
         self.hello_ended_at = time.time() - _PAUSE_AFTER_HELLO
+        if opening.ready:
+            self._open_with(opening)
+        else:
+            self._go(self._open_when_begun(opening))
+
+    def _open_with(self, opening: Prepared) -> None:
+        self._opening_due = False
         self.opened_with = self._desk.session.say(opening.text, audio=opening.frames())
+
+    async def _open_when_begun(self, opening: Prepared) -> None:
+        """Who picks up at once hears the opening as soon as it has a sound, unless their words are answered instead."""
+        begun = False
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_OPENING_TAKES):
+                begun = await opening.begun()
+        if not self._opening_due:
+            return
+        if begun:
+            self._open_with(opening)
+            return
+        self._opening_due = False
+        self.hello_ended_at = None
+        if self._phase is _Phase.COVERED:
+            self._phase = _Phase.TALKING  # their words are still to come, and are answered then
+        else:
+            self._desk.session.generate_reply()
 
     def _machine_by_model(self, what: AnsweredBy) -> None:
         heard = " ".join(self._heard)
@@ -318,6 +349,7 @@ class Reception:
         if covered and wish_of(text) is None:
             self._note(text, event)
             return True
+        self._opening_due = False
         return False
 
     def _from_machine(self, text: str, event: stt.SpeechEvent) -> bool:
@@ -338,6 +370,7 @@ class Reception:
     def _machine(self, what: AnsweredBy, by: str) -> None:
         assert self._machines is not None
         self._phase = _Phase.MACHINE
+        self._opening_due = False
         self._decide(what, by)
         with suppress(RuntimeError):
             self._desk.session.interrupt(force=True)
