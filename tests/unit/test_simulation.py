@@ -8,6 +8,7 @@ from rich.console import Console
 
 from voiceagents import phone
 from voiceagents.calls.states import AnsweredBy, Outcome
+from voiceagents.simulation.costs import Used
 from voiceagents.simulation.judging import Figures, Gate, Judged, matrix, percentiles
 from voiceagents.simulation.personas import MOST, people
 from voiceagents.simulation.phrases import caught, read
@@ -96,3 +97,39 @@ def test_the_report_shows_the_calls_that_went_wrong_and_closes_the_gate() -> Non
     text = console.export_text()
     assert "ended as hung_up, not voicemail (taken for person)" in text
     assert "voicemails found: 0 of 1" in text
+
+
+USAGE = [
+    {"type": "llm_usage", "provider": "openai", "model": "large", "input_tokens": 900, "output_tokens": 60},
+    {"type": "llm_usage", "provider": "openai", "model": "small", "input_tokens": 100},
+    {"type": "tts_usage", "model": "voice", "characters_count": 240, "audio_duration": 12.5},
+    {"type": "stt_usage", "model": "ears", "audio_duration": 8.0},
+    {"type": "eot_usage", "model": "turn-detector", "total_requests": 4},
+]
+
+
+def test_what_the_models_of_a_call_took_is_summed_and_shown_for_all_calls_and_for_one() -> None:
+    used = Used.of(USAGE)
+    assert used == Used(
+        tokens_read=1000, tokens_written=60, characters_spoken=240, seconds_spoken=12.5, seconds_heard=8.0
+    )
+    assert Used.of([]) == Used()
+    console = Console(width=150, record=True, file=open("/dev/null", "w"))  # noqa: SIM115  closed with the process
+    show([call(used=used, talk_seconds=30), call(used=Used(tokens_read=500), talk_seconds=30)], Gate(), console)
+    (line,) = [line for line in console.export_text().splitlines() if "tokens read" in line]
+    assert line.replace("│", " ").split() == ["tokens", "read", "1,500", "750", "1,000"]
+
+
+def test_the_verdicts_of_the_judges_are_counted_and_the_failed_ones_explained() -> None:
+    verdicts = [
+        {"judge": "task_completion", "verdict": "pass", "reasoning": "It was done."},
+        {"judge": "safety", "verdict": "fail", "reasoning": "It promised [a cure]."},
+    ]
+    console = Console(width=150, record=True, file=open("/dev/null", "w"))  # noqa: SIM115  closed with the process
+    assert show([call(verdicts=verdicts, unjudged=1)], Gate(), console) == 0
+    text = console.export_text()
+    assert "+12025550100 person, safety: It promised [a cure]." in text
+    assert "1 verdicts are missing" in text
+    console = Console(width=150, record=True, file=open("/dev/null", "w"))  # noqa: SIM115  closed with the process
+    show([call()], Gate(), console)
+    assert "judges" not in console.export_text()

@@ -27,6 +27,7 @@ from voiceagents.calls.records import (
     Fact,
     Happened,
     MessageTaken,
+    ModelsUsed,
     StateReached,
     ToolUsed,
     TurnSpoken,
@@ -182,6 +183,8 @@ async def write(session: AsyncSession, fact: Fact) -> None:
             await _write_message(session, fact)
         case CallUnderstood():
             await _understand(session, fact)
+        case ModelsUsed():
+            await _add_detail(session, Call.id == fact.call_id, {"usage": fact.models})
         case CallRecorded():
             await _record(session, fact)
         case CallEnded():
@@ -243,10 +246,12 @@ async def _understand(session: AsyncSession, fact: CallUnderstood) -> None:
 
 async def _record(session: AsyncSession, fact: CallRecorded) -> None:
     found = {"recording": {"file": fact.file, "started_at": fact.started_at.isoformat()}}
+    await _add_detail(session, _takes_words(fact.call_id), found)
+
+
+async def _add_detail(session: AsyncSession, of: ColumnElement[bool], found: dict[str, Any]) -> None:
     values = {"details": Call.details.concat(literal(found, Call.details.type))}
-    await session.execute(
-        update(Call).where(_takes_words(fact.call_id)).values(values).execution_options(synchronize_session=False)
-    )
+    await session.execute(update(Call).where(of).values(values).execution_options(synchronize_session=False))
 
 
 def _takes_words(call_id: UUID) -> ColumnElement[bool]:

@@ -111,7 +111,7 @@ class Call(Base):
     extracted: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     """The fields that the campaign's `extraction` asks for."""
     details: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=sql("'{}'"))
-    """What else there is: `recording`, say, the `file` of it and when it `started_at`."""
+    """What else there is: `recording`, the `file` of it and when it `started_at`; `usage`, what the models took."""
     cleared_at: Mapped[datetime | None]
     """When all that was said in the call was deleted; what comes in later about it is not written."""
 

@@ -131,6 +131,14 @@ class CallUnderstood(_Fact):
     extracted: dict[str, Any] = Field(default_factory=dict)
 
 
+class ModelsUsed(_Fact):
+    """What the models of the call took, model by model, in livekit-agents' words: tokens, characters, seconds of
+    sound; it may come after the end."""
+
+    fact: Literal["used"] = "used"
+    models: list[dict[str, Any]]
+
+
 class CallRecorded(_Fact):
     """The call is being recorded: the file's name in the folder of recordings, and when it begins."""
 
@@ -175,6 +183,7 @@ Fact = Annotated[
     | ToolUsed
     | MessageTaken
     | CallUnderstood
+    | ModelsUsed
     | CallRecorded
     | CallEnded,
     Field(discriminator="fact"),

@@ -10,6 +10,7 @@ from voiceagents.cli.surroundings import database, run
 from voiceagents.settings import load
 
 if TYPE_CHECKING:
+    from voiceagents.livekit.speech import SpeechEndpoint
     from voiceagents.simulation.run import Script
 
 
@@ -36,24 +37,36 @@ def simulate(
     least: Annotated[
         float, typer.Option(min=0, max=1, help="Share of calls that must end as their person asks for.")
     ] = 0.9,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Use our own voice and mind even where OPENAI_* is set, and no judges.")
+    ] = False,
 ) -> None:
     """Play a campaign through with simulated people, on a phone network, a database and an agent of its own.
 
-    Nobody real is called. Exit status 1 when a person was hung up on, or a voicemail or an outcome missed, more often
-    than the gate allows (people 99 %, voicemails 95 %, outcomes --least): for CI.
+    Nobody real is called. Where OPENAI_API_KEY or OPENAI_BASE_URL is set those models talk, and livekit-agents' judges
+    read each conversation by them: both are paid for. Exit status 1 when a person was hung up on, or a voicemail or an
+    outcome missed, more often than the gate allows (people 99 %, voicemails 95 %, outcomes --least): for CI.
     """
     from voiceagents.simulation import run as simulation
     from voiceagents.simulation.judging import Gate
 
     script = run(_script(campaign)) if campaign is not None else simulation.Script()
     absolute = report.absolute() if report is not None else None
-    options = simulation.Options(count, seed, first, at_once, absolute, within, Gate(outcomes_right=least))
+    speech = None if offline else _models()
+    options = simulation.Options(count, seed, first, at_once, absolute, within, Gate(outcomes_right=least), speech)
     phrases = phrases.absolute() if phrases is not None else None
     with simulation.home() as folder:
         judged = run(simulation.simulate(folder, script, options, typer.echo))
     if phrases is not None:
         _show_phrases(phrases)
     raise typer.Exit(simulation.INTERRUPTED if judged is None else simulation.finish(judged, options))
+
+
+def _models() -> "SpeechEndpoint | None":
+    from voiceagents.livekit.speech import SpeechEndpoint
+
+    settings = load()
+    return None if settings.offline_speech else SpeechEndpoint.from_settings(settings)
 
 
 def _show_phrases(path: Path) -> None:

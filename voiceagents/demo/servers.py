@@ -9,7 +9,7 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,8 +32,11 @@ _STOPS = 20.0
 _FOREIGN = ("WEB_", "LIVEKIT_", "OPENAI_", "SIP_TRUNK_ID", "DATABASE_URL", "VOICEAGENTS_SPEECH_")
 
 
-def own_environment(folder: Path) -> Settings:
+def own_environment(folder: Path, models: Mapping[str, str] | None = None) -> Settings:
     """Turns this process's environment into the demo's, and answers with its settings.
+
+    Args:
+        models: settings of the models that are to be used all the same; nothing is paid for without them.
 
     Raises:
         SettingsError: something else in the environment cannot be used.
@@ -49,6 +52,7 @@ def own_environment(folder: Path) -> Settings:
         RINGING_TIMEOUT="6",
         AGENT_DRAIN_SECONDS="0",
         WEB_PORT=str(_port()),
+        **(models or {}),
     )
     return load()
 
@@ -110,7 +114,8 @@ class Servers:
         await self.lab.start()
         os.environ.update(self.lab.env())
         pages = " and the web application" if self._pages else ""
-        self._tell(f"Starting the agent with its offline voice, the campaign engine{pages}")
+        voice = "its offline voice" if self._settings.offline_speech else "the configured models"
+        self._tell(f"Starting the agent with {voice}, the campaign engine{pages}")
         self._agent = self._spawn("agent", ["voiceagents.livekit.main"], self.agent_log)
         self._engine = self._spawn("engine", ["voiceagents.engine"], self.engine_log)
         if self._pages:

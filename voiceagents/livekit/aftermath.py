@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from voiceagents.calls.outcomes import Ending
-from voiceagents.calls.records import CallUnderstood
+from voiceagents.calls.records import CallUnderstood, ModelsUsed
 from voiceagents.calls.states import AnsweredBy, EndedBy, Speaker
 from voiceagents.calls.understanding import Line, Question, Reading, may_be_read, outcome_read, plain_summary
 from voiceagents.livekit.conversation import Conversation
@@ -63,10 +63,14 @@ class Aftermath:
         return ending
 
     async def sum_up(self, ending: Ending) -> None:
-        """Writes the summary and the fields."""
+        """Writes the summary and the fields, and what all models took in this call, the reading included."""
+        if self._lines:
+            await self._write_summary(ending)
+        if used := self._models.used():
+            self._job.worker.recorder.write(ModelsUsed(call_id=self.call_id, models=used))
+
+    async def _write_summary(self, ending: Ending) -> None:
         lines = self._lines
-        if not lines:
-            return
         spoken = any(line.speaker is Speaker.PERSON for line in lines) and ending.ended_by is not EndedBy.CARRIER
         reading = await self._read() if spoken else None
         self._job.worker.recorder.write(

@@ -11,14 +11,16 @@ import secrets
 import ssl
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import httpx
 import openai as openai_client
 from livekit.agents import NOT_GIVEN, vad
+from livekit.agents.metrics import ModelUsageCollector
 from livekit.plugins import openai, silero
 
 from voiceagents.processes import Process, free_ports, spawn
@@ -57,6 +59,17 @@ class SpeechEndpoint:
             settings.openai_tts_model,
             settings.openai_tts_voice,
         )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The settings that make another process use it, too."""
+        return {
+            "OPENAI_API_KEY": self.api_key,
+            "OPENAI_LLM_MODEL": self.llm_model,
+            "OPENAI_STT_MODEL": self.stt_model,
+            "OPENAI_TTS_MODEL": self.tts_model,
+            "OPENAI_TTS_VOICE": self.voice,
+        } | ({"OPENAI_BASE_URL": self.base_url} if self.base_url else {})
 
     def _client(self) -> openai_client.AsyncClient:
         # A model that thinks for long must not cut a call off: the plugins' own client gives up after 5 s
@@ -107,6 +120,16 @@ class SessionModels:
     stt: openai.STT
     llm: openai.LLM
     tts: openai.TTS
+    _used: ModelUsageCollector = field(default_factory=ModelUsageCollector)
+
+    def __post_init__(self) -> None:
+        # Here and not at the session: the first words are made before it, and the call is read after it.
+        for model in (self.stt, self.llm, self.tts):
+            model.on("metrics_collected", self._used.collect)  # pyright: ignore[reportUnknownMemberType]
+
+    def used(self) -> list[dict[str, Any]]:
+        """What they took until now, model by model: tokens, characters, seconds of sound. What is zero is left out."""
+        return [{name: value for name, value in usage if value} for usage in self._used.flatten()]
 
     async def aclose(self) -> None:
         await self.client.close()

@@ -6,11 +6,21 @@ Pure: facts in, verdicts out.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel
 
+from voiceagents.simulation.costs import Used
+
 _MACHINES = frozenset({"voicemail", "screened", "machine", "unreachable", "invalid_number"})
+
+
+class Verdict(BaseModel):
+    """What one of livekit-agents' judges said of a call."""
+
+    judge: str
+    verdict: Literal["pass", "fail", "maybe"]
+    reasoning: str
 
 
 class Judged(BaseModel):
@@ -39,6 +49,11 @@ class Judged(BaseModel):
 
     decisions: list[str] = []
     """Who it was taken for, in that order: by what, when, on which words."""
+
+    used: Used = Used()
+    verdicts: list[Verdict] = []
+    unjudged: int = 0
+    """Judges whose model did not answer."""
 
     @property
     def right(self) -> bool:

@@ -1,14 +1,17 @@
 """What does a person see of a simulation? Two confusion matrices, times, costs, and every call that went wrong."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 
+from voiceagents.simulation.costs import Used
 from voiceagents.simulation.judging import Figures, Gate, Judged, matrix, percentiles
 
 _WIDE = 150
 _MOST_WRONG = 25
+_VERDICTS = ("pass", "maybe", "fail")
 
 
 def show(judged: Sequence[Judged], gate: Gate, console: Console | None = None) -> int:
@@ -18,6 +21,9 @@ def show(judged: Sequence[Judged], gate: Gate, console: Console | None = None) -
     console.print(_matrix("Who answered (rows: really)", [(call.answers, call.decided) for call in judged]))
     console.print(_matrix("Outcomes (rows: persona)", [(call.persona, call.outcome) for call in judged]))
     console.print(_times(judged))
+    console.print(_costs(judged))
+    if any(call.verdicts or call.unjudged for call in judged):
+        _show_verdicts(judged, console)
     kept = _share(figures.people_kept, figures.people)
     console.print(
         f"{figures.calls} calls, {figures.right} ended as they must ({_share(figures.right, figures.calls)}); "
@@ -25,11 +31,6 @@ def show(judged: Sequence[Judged], gate: Gate, console: Console | None = None) -
         f"voicemails found: {figures.voicemails_found} of {figures.voicemails} "
         f"({_share(figures.voicemails_found, figures.voicemails)}); "
         f"opt-outs heeded: {figures.opt_outs_heeded} of {figures.opt_outs}"
-    )
-    console.print(
-        f"costs: {sum(call.talk_seconds for call in judged) / 60:.1f} min of talk, "
-        f"{sum(call.model_turns for call in judged)} answers of the model, "
-        f"{sum(call.words_spoken for call in judged)} words spoken"
     )
     wrong = [call for call in judged if not call.right]
     for call in wrong[:_MOST_WRONG]:
@@ -72,6 +73,37 @@ def _times(judged: Sequence[Judged]) -> Table:
         spread = percentiles(known)
         table.add_row(what, str(len(known)), *(f"{spread[p]:.2f}" if spread else "" for p in ("p50", "p95")))
     return table
+
+
+def _costs(judged: Sequence[Judged]) -> Table:
+    minutes = sum(call.talk_seconds for call in judged) / 60
+    turns = sum(call.model_turns for call in judged)
+    table = Table(title=f"Costs ({minutes:.1f} minutes of talk, {turns} answers of the model)", title_justify="left")
+    for column in ("what", "all calls", "per call", "dearest call"):
+        table.add_column(column, justify="left" if column == "what" else "right")
+    for name in Used.model_fields:
+        each = [float(getattr(call.used, name)) for call in judged] or [0.0]
+        figures = (sum(each), sum(each) / len(each), max(each))
+        table.add_row(name.replace("_", " "), *(f"{figure:,.0f}" for figure in figures))
+    return table
+
+
+def _show_verdicts(judged: Sequence[Judged], console: Console) -> None:
+    verdicts = [(call, each) for call in judged for each in call.verdicts]
+    counts = Counter((each.judge, each.verdict) for _, each in verdicts)
+    table = Table(title="livekit-agents' judges, of calls with people", title_justify="left")
+    for column in ("judge", *_VERDICTS):
+        table.add_column(column, justify="left" if column == "judge" else "right")
+    for judge in dict.fromkeys(each.judge for _, each in verdicts):
+        table.add_row(judge, *(str(counts[judge, verdict]) for verdict in _VERDICTS))
+    console.print(table)
+    failed = [(call, each) for call, each in verdicts if each.verdict == "fail"]
+    for call, each in failed[:_MOST_WRONG]:
+        console.print(f"  {call.number} {call.persona}, {each.judge}: {each.reasoning[:200]}", markup=False)
+    if len(failed) > _MOST_WRONG:
+        console.print(f"  … and {len(failed) - _MOST_WRONG} more")
+    if unjudged := sum(call.unjudged for call in judged):
+        console.print(f"  {unjudged} verdicts are missing: the model did not answer")
 
 
 def _share(count: int, of: int) -> str:

@@ -26,7 +26,9 @@ from voiceagents.campaigns.states import ContactState
 from voiceagents.campaigns.terms import Terms
 from voiceagents.demo.servers import Servers, own_environment
 from voiceagents.interrupts import until_interrupted
-from voiceagents.simulation import sound
+from voiceagents.livekit.speech import SpeechEndpoint
+from voiceagents.simulation import judges, sound
+from voiceagents.simulation.costs import Used
 from voiceagents.simulation.judging import Gate, Judged, as_json
 from voiceagents.simulation.personas import Person, people
 from voiceagents.simulation.report import show
@@ -35,6 +37,7 @@ INTERRUPTED = 130
 _LONGEST_CALL = 90.0
 _BYE_WITHIN = 4.0
 _LOOK = 0.5
+_COUNTED = 12.0
 _LEAVES = 2.0
 """Seconds of ours after a beep that make a message."""
 
@@ -73,6 +76,8 @@ class Options:
     """Seconds after which only the calls that are over count."""
 
     gate: Gate = field(default_factory=Gate)
+    speech: SpeechEndpoint | None = None
+    """The configured models: they talk, read and judge. Without them our offline ones talk, and nobody judges."""
 
 
 @contextmanager
@@ -94,7 +99,8 @@ async def simulate(folder: Path, script: Script, options: Options, tell: Callabl
         LabError, DatabaseProblem, SettingsError: what is missing, with the mend.
     """
     cast = people(options.count, options.seed, options.first)
-    servers = Servers(own_environment(folder), keep=False, tell=tell, pages=False)
+    models = options.speech.environment if options.speech is not None else {}
+    servers = Servers(own_environment(folder, models), keep=False, tell=tell, pages=False)
     started = asyncio.get_running_loop().time()
 
     async def play() -> list[Judged]:
@@ -125,8 +131,25 @@ async def _play(
             await _until_over(servers, campaign_id, cast, over, tell)
     if len(over) < len(cast):
         tell(f"time is up: {len(cast) - len(over)} calls are not over, and do not count")
+    await _until_counted(servers, campaign_id)
     pairs = zip(cast, contacts, strict=True)
-    return [await _judged(servers, person, contact) for person, contact in pairs if contact in over]
+    judged = [await _judged(servers, person, contact) for person, contact in pairs if contact in over]
+    if options.speech is not None:
+        tell("livekit-agents' judges read what was said")
+        await judges.judge(options.speech, script.prompt, judged)
+    return judged
+
+
+async def _until_counted(servers: Servers, campaign_id: UUID) -> None:
+    """Waits for what the models took, which is known a moment after a call is over; not for long."""
+    answered = select(Call.id).where(Call.campaign_id == str(campaign_id), Call.answered_at.is_not(None))
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_COUNTED):
+            while True:
+                async with servers.database.transaction() as session:
+                    if await session.scalar(answered.where(~Call.details.has_key("usage")).limit(1)) is None:
+                        return
+                await asyncio.sleep(_LOOK)  # the agent's process writes the rows: there is no event to wait for
 
 
 async def _until_over(
@@ -192,6 +215,7 @@ async def _judged(servers: Servers, person: Person, contact_id: UUID) -> Judged:
         return judged
     spoken = [turn for turn in turns if turn.speaker is Speaker.AGENT]
     judged.talk_seconds = call.talk_seconds
+    judged.used = Used.of(call.details.get("usage", []))
     judged.model_turns = sum("llm_ttft" in turn.latencies for turn in spoken)
     judged.words_spoken = sum(len(turn.text.split()) for turn in spoken)
     judged.said = [f"{turn.speaker.value}: {turn.text}" for turn in turns]
