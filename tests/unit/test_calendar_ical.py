@@ -117,6 +117,53 @@ def test_a_recurring_event_keeps_its_hour_when_the_clocks_change() -> None:
     assert busy(text(series), span=span) == ["19 07:00-19 08:00", "26 08:00-26 09:00"]
 
 
+NINE = "DTSTART;TZID=Europe/Berlin:20261019T090000\nDTEND;TZID=Europe/Berlin:20261019T100000\nRRULE:FREQ=WEEKLY;COUNT=2"
+
+
+@pytest.mark.parametrize(
+    "exception",
+    [
+        "EXDATE;TZID=Europe/Berlin:20261026T090000",
+        "EXDATE:20261026T080000Z",
+        "EXDATE;TZID=America/New_York:20261026T040000",  # their clocks change a week later
+        "EXDATE:20261026T090000",
+        "EXDATE;VALUE=DATE:20261026",
+    ],
+)
+def test_an_exception_counts_in_whichever_zone_it_is_written(exception: str) -> None:
+    span = (datetime(2026, 10, 19, tzinfo=BERLIN), datetime(2026, 10, 28, tzinfo=BERLIN))
+    assert busy(text(NINE), span=span) == ["19 07:00-19 08:00", "26 08:00-26 09:00"]
+    assert busy(text(f"{NINE}\n{exception}"), span=span) == ["19 07:00-19 08:00"]
+
+
+def test_a_moved_time_of_a_series_is_found_by_an_instant_of_another_zone_and_from_far_away() -> None:
+    moved = "DTSTART;TZID=Europe/Berlin:20261020T140000\nDTEND;TZID=Europe/Berlin:20261020T150000"
+    span = (datetime(2026, 10, 20, tzinfo=BERLIN), datetime(2026, 10, 28, tzinfo=BERLIN))
+    for of in (":20261026T080000Z", ";TZID=America/New_York:20261026T040000", ";TZID=Europe/Berlin:20261026T090000"):
+        assert busy(text(NINE, f"RECURRENCE-ID{of}\n{moved}"), span=span) == ["20 12:00-20 13:00"]
+
+
+def test_an_event_in_the_hour_that_the_clocks_skip_takes_its_time_and_all_that_surround_it_stay() -> None:
+    span = (datetime(2027, 3, 27, tzinfo=BERLIN), datetime(2027, 3, 30, tzinfo=BERLIN))
+    once = "DTSTART;TZID=Europe/Berlin:20270328T023000\nDTEND;TZID=Europe/Berlin:20270328T033000"
+    assert busy(text(once), span=span) == ["28 01:30-28 02:30"]
+    daily = "DTSTART;TZID=Europe/Berlin:20270327T023000\nDTEND;TZID=Europe/Berlin:20270327T030000\nRRULE:FREQ=DAILY"
+    assert busy(text(daily), span=span) == ["27 01:30-27 02:00", "28 01:30-28 02:00", "29 00:30-29 01:00"]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "RRULE:FREQ=SOMETIMES", "RRULE:FREQ=WEEKLY;BYDAY=XX", "RRULE:FREQ=DAILY;UNTIL=soon", "RRULE:",
+        "RRULE:FREQ=DAILY;INTERVAL=0", "RRULE:FREQ=DAILY;INTERVAL=-1", "RRULE:FREQ=SECONDLY", "RRULE:FREQ=MINUTELY",
+        "RRULE:FREQ=DAILY;COUNT=1\nEXDATE:soon", "RDATE:soon",
+    ],
+)  # fmt: skip
+def test_a_rule_that_nobody_can_work_out_costs_its_repetitions_and_not_the_event(rule: str) -> None:
+    event = f"DTSTART:20261002T070000Z\nDTEND:20261002T080000Z\n{rule}"
+    assert busy(text(event)) == ["02 07:00-02 08:00"]
+
+
 def test_a_floating_recurring_event_and_an_all_day_one_recur_in_the_calendars_zone() -> None:
     floating = "DTSTART:20260928T090000\nDTEND:20260928T100000\nRRULE:FREQ=DAILY;COUNT=2"
     assert busy(text(floating)) == ["28 07:00-28 08:00", "29 07:00-29 08:00"]

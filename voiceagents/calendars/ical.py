@@ -5,7 +5,7 @@ marked as free ("transparent"). All-day and floating times are those of the cale
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, cast
@@ -23,6 +23,7 @@ _AROUND = timedelta(days=1)
 """A date and a floating time name other instants in other zones, at most this far apart."""
 
 _OURS = "X-VOICEAGENTS-"
+_RULES = ("RRULE", "RDATE", "EXDATE", "EXRULE")
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def events_between(
     """
     try:
         whole = icalendar.Calendar.from_ical(text)
-        found = recurring_ical_events.of(whole, skip_bad_series=True).between(start - _AROUND, end + _AROUND)
+        found = _expanded(whole, href, start - _AROUND, end + _AROUND)
         events = [event for one in found if (event := _event(cast(Any, one), href, zone, owner))]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         # Somebody else's program wrote it. One object that cannot be read must not close the calendar.
@@ -64,6 +65,35 @@ def events_between(
     return sorted(
         (event for event in events if event.start < end and event.end > start), key=lambda e: (e.start, e.end)
     )
+
+
+def _expanded(whole: Any, href: str, start: datetime, end: datetime) -> Sequence[Any]:
+    """Every time of every event. A rule that cannot be read, or has no end of repetitions, costs these: the time that
+    the event itself names is taken all the same."""
+    for event in whole.walk("VEVENT"):
+        unreadable = {str(name).upper() for name, _ in event.errors}
+        if unreadable & set(_RULES) or not _usable(event.get("RRULE", {})):
+            _without_rules(event, href)
+    try:
+        return recurring_ical_events.of(whole).between(start, end)
+    except (recurring_ical_events.InvalidCalendar, ValueError, TypeError, AttributeError):
+        for event in whole.walk("VEVENT"):
+            _without_rules(event, href)
+        return recurring_ical_events.of(whole, skip_bad_series=True).between(start, end)
+
+
+def _usable(rule: Any) -> bool:
+    """Whether a rule comes to an end when it is worked out: no appointment is one of each minute."""
+    rules = cast("list[Any]", rule if isinstance(rule, list) else [rule])
+    return all(
+        min([*one.get("INTERVAL", []), 1]) > 0 and not {"SECONDLY", "MINUTELY"} & set(one.get("FREQ", []))
+        for one in rules
+    )
+
+
+def _without_rules(event: Any, href: str) -> None:
+    if dropped := [name for name in _RULES if event.pop(name, None) is not None]:
+        log.warning("CALENDAR_RULE_UNREADABLE | href=%s | ignored=%s", href, ", ".join(dropped))
 
 
 def event_in(text: str, href: str, zone: ZoneInfo) -> Event | None:
@@ -151,7 +181,11 @@ def _instants(one: Any, zone: ZoneInfo) -> tuple[datetime, datetime]:
         last = first
     if not isinstance(first, datetime) and last <= first:
         last = first + timedelta(days=1)
-    return _instant(first, zone), _instant(last, zone)
+    start, end = _instant(first, zone), _instant(last, zone)
+    if isinstance(first, datetime) and isinstance(last, datetime) and first.tzinfo == last.tzinfo:
+        # Within the hour that the clocks skip an event lasts as long as its own clock says.
+        end = max(end, start + (last - first)) if end <= start else end
+    return start, end
 
 
 def _instant(when: date | datetime, zone: ZoneInfo) -> datetime:
