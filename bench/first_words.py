@@ -60,6 +60,9 @@ async def compare(calls: int) -> None:
         table.add_column(column)
     for place, what in enumerate(("answer → first audio, silent phone", 'end of "hello" → first audio')):
         with_it, without = measured["prepared"][place], measured["not prepared"][place]
+        if not with_it or not without:
+            table.add_row(what, f"{len(with_it)}, {len(without)}", "we were not heard in any call", "", "")
+            continue
         ratio = statistics.median(with_it) / statistics.median(without)
         table.add_row(what, f"{len(with_it)}, {len(without)}", spread(with_it), spread(without), f"{ratio:.2f}")
     console.print(table)

@@ -30,7 +30,7 @@ _VOICEMAIL = _any(
     r"\b(no ?one|nobody) is (available|able) to (take|answer) your call\b",
     r"\b(you'?ve|you have) (reached|got) (\S+ ){0,3}(voice ?mail|voice message|mailbox|answering (machine|service))",
     r"(?<!your )(?<!my )(?<!a )\b(voice ?mail|mail) ?(box)? (of|for|belonging to|system|service)\b",
-    r"(?<!my )\b(voice ?mail|mail) ?(box)?\b.{0,20}\b(is full|(has |hasn'?t )?(not )?(been |yet )+(set up|initiali[sz]ed)|cannot accept)\b",
+    r"(?<!my )(?<!my voice )\b(voice ?mail|mail) ?(box)?\b.{0,20}\b(is full|(has |hasn'?t )?(not )?(been |yet )+(set up|initiali[sz]ed)|cannot accept)\b",
     r"\bforwarded to (an? )?(automat(ed|ic) )?voice ?(mail|message)?\b",
     r"\byou know what to do\b",
 )
@@ -82,7 +82,7 @@ _LISTENS = _any(
     r"\b(can|could|may|shall|should) (i|we) (help|take|ask|have|tell|leave|give|pass)\b",
     r"\b(would|do) you (like|want|mind)\b",
     r"\bwho('s| is| am i)( this| calling| speaking| there)\b(?!.{0,20}\b(and|or) (why|what))",
-    r"\bwhat('s| is) (this|it) (about|regarding)\b",
+    r"\bwhat('s| is) ((this|it) (about|regarding)|the message)\b",
     r"\bwho are you\b|\bcan you hear me\b",
     r"\bhow (can|may) (i|we) help\b",
 )
