@@ -3,12 +3,13 @@
 Everything is real: PostgreSQL over its socket, PostgREST's contract over HTTP with `--latency` milliseconds of network
 in front of each answer, a source that hangs and one that refuses. The baseline, in the same run, is what a resolver
 without memory does, as sass-livekit's own: two requests to Supabase for each call, one after the other.
-Limits that it is held to: 20 ms at the 95th percentile for one call at a time with nothing cold, one second with a dead
-source. Ten calls at once have no limit of their own: they share the recorder's few connections.
+Limits that it is held to: 20 ms at the 95th percentile with nothing cold, for one call at a time and for ten in one
+moment, to one number or to ten; one second with a dead source. Nothing of our own database is remembered.
 """
 
 import argparse
 import asyncio
+import itertools
 import logging
 import os
 import socket
@@ -39,7 +40,8 @@ from voiceagents.calls.recorder import Recorder
 from voiceagents.postgres import EmbeddedPostgres
 from voiceagents.schema import migrate
 
-OURS, THEIRS = "+12025550143", "+12025550188"
+NUMBERS = [f"+1202555014{digit}" for digit in range(10)]
+OURS, THEIRS = NUMBERS[3], "+12025550188"
 WARM_LIMIT, DEAD_LIMIT = 0.020, 1.0
 
 console = Console(width=110)
@@ -144,7 +146,8 @@ async def measure(rounds: int, dead_rounds: int, latency: float) -> list[Measure
 
         async def add(session: AsyncSession) -> None:
             await store.add(session, AssistantDraft(id="ours", name="Ours", prompt="Be kind. " * 200))
-            await store.bind(session, OURS, "ours")
+            for number in NUMBERS:
+                await store.bind(session, number, "ours")
 
         await recorder.ask(add)
 
@@ -155,6 +158,10 @@ async def measure(rounds: int, dead_rounds: int, latency: float) -> list[Measure
 
         def calls(resolver: Resolver, did: str, question: Any = ask) -> Callable[[], Awaitable[Resolved]]:
             return lambda: resolver.inbound(question, job_assistant_id=None, room_assistant_id=None, did=did)
+
+        def in_turn(resolver: Resolver) -> Callable[[], Awaitable[Resolved]]:
+            numbers = itertools.cycle(NUMBERS)
+            return lambda: calls(resolver, next(numbers))()
 
         def without_memory() -> Callable[[], Awaitable[object]]:
             headers = {"apikey": project.key, "Authorization": f"Bearer {project.key}"}
@@ -178,7 +185,8 @@ async def measure(rounds: int, dead_rounds: int, latency: float) -> list[Measure
         rows = [
             await measured("baseline: Supabase, no memory", few, without_memory()),
             await measured("our database", rounds, calls(Resolver(), OURS), WARM_LIMIT),
-            await measured("our database, 10 calls at once", rounds, calls(Resolver(), OURS), at_once=10),
+            await measured("our database, 10 calls at once", rounds, calls(Resolver(), OURS), WARM_LIMIT, at_once=10),
+            await measured("the same, to ten numbers", rounds, in_turn(Resolver()), WARM_LIMIT, at_once=10),
             await measured("Supabase, warm", rounds, calls(both, THEIRS), WARM_LIMIT),
             await measured("Supabase, cold", few, calls(never, THEIRS)),
         ]

@@ -24,6 +24,7 @@ from voiceagents.assistants.resolved import MINIMAL as MINIMAL
 from voiceagents.assistants.resolved import OUT_OF_SERVICE as OUT_OF_SERVICE
 from voiceagents.assistants.resolved import Resolved as Resolved
 from voiceagents.assistants.resolved import from_row
+from voiceagents.assistants.together import Together
 
 log = logging.getLogger("voiceagents.resolver")
 
@@ -79,6 +80,7 @@ class Resolver:
         self._further = further
         self._cache_seconds = cache_seconds
         self._said: Memory[Resolved | None] = Memory()
+        self._together: Together[Answers] = Together()
 
     async def inbound(
         self, ask: Ask, *, job_assistant_id: str | None, room_assistant_id: str | None, did: str | None
@@ -118,7 +120,7 @@ class Resolver:
         """What is asked, in order, and how many seconds it has at most."""
 
         async def database(wanted: Sequence[Wanted]) -> Answers:
-            return await ask(lambda session: _in_database(session, wanted))
+            return await self._together.ask(ask, tuple(wanted), lambda session: _in_database(session, wanted))
 
         yield "resolver.database", database, PATIENCE if self._further is None else _DATABASE_PATIENCE
         if self._further is not None:

@@ -99,7 +99,10 @@ class Discretion:
             case dict():
                 return {name: self.without(one) for name, one in cast("dict[str, Any]", value).items()}
             case list():
-                return [self.without(one) for one in cast("list[Any]", value)]
+                items = cast("list[Any]", value)
+                keys = "".join(one for one in items if isinstance(one, str) and len(one) == 1)
+                # A tool that presses keys gets them one by one.
+                return [HIDDEN] if keys != self.without(keys) else [self.without(one) for one in items]
             case int() if not isinstance(value, bool) and value in self._numbers:
                 return HIDDEN
             case _:
