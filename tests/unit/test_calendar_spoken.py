@@ -85,6 +85,28 @@ def choices(text: str, now: datetime = NOW) -> list[str]:
         ("2026-10-15 16:00:00", "Thu 2026-10-15 16:00"),
         ("2026-10-15T20:00Z", "Thu 2026-10-15 16:00"),
         ("2026-10-15 at 4 pm", "Thu 2026-10-15 16:00"),
+        ("a fortnight from today at 3", "Thu 2026-10-22 15:00"),
+        ("Monday fortnight at 3", "Mon 2026-10-26 15:00"),
+        ("a week on Friday at 10", "Fri 2026-10-16 10:00"),
+        ("a week today at noon", "Thu 2026-10-15 12:00"),
+        ("a week tomorrow at noon", "Fri 2026-10-16 12:00"),
+        ("two weeks on Monday at 9", "Mon 2026-10-26 09:00"),
+        ("the first Monday in November at 10", "Mon 2026-11-02 10:00"),
+        ("the last Friday of January at 10", "Fri 2027-01-29 10:00"),
+        ("the second Tuesday of next month at 10", "Tue 2026-11-10 10:00"),
+        ("the 1st Thursday of the month at 10", "Thu 2026-11-05 10:00"),  # this month's is over
+        ("next month on the 3rd at 10", "Tue 2026-11-03 10:00"),
+        ("the 12th next month at 10", "Thu 2026-11-12 10:00"),
+        ("in an hour and a half", "Thu 2026-10-08 11:30"),
+        ("in two and a half hours", "Thu 2026-10-08 12:30"),
+        ("in a couple of hours", "Thu 2026-10-08 12:00"),
+        ("in three quarters of an hour", "Thu 2026-10-08 10:45"),
+        ("in a quarter of an hour", "Thu 2026-10-08 10:15"),
+        ("in 1.5 hours", "Thu 2026-10-08 11:30"),
+        ("half an hour from now", "Thu 2026-10-08 10:30"),
+        ("quarter of five tomorrow", "Fri 2026-10-09 16:45"),
+        ("0900 tomorrow", "Fri 2026-10-09 09:00"),
+        ("tomorrow 3 p.m. Pacific", "Fri 2026-10-09 15:00"),
     ],
 )
 def test_a_time_that_is_plain(text: str, meant: str) -> None:
@@ -121,6 +143,11 @@ def test_a_time_that_is_plain(text: str, meant: str) -> None:
         ("the 31st", "Sat 2026-10-31 00:00 to Sun 2026-11-01 00:00"),
         ("February 29", "Tue 2028-02-29 00:00 to Wed 2028-03-01 00:00"),
         ("as soon as possible", "Thu 2026-10-08 10:00 to Fri 2026-10-23 00:00"),
+        ("Monday through Wednesday", "Mon 2026-10-12 00:00 to Thu 2026-10-15 00:00"),
+        ("Mon-Wed", "Mon 2026-10-12 00:00 to Thu 2026-10-15 00:00"),
+        ("between Tuesday and Thursday", "Tue 2026-10-13 00:00 to Fri 2026-10-16 00:00"),
+        ("next January", "Fri 2027-01-01 00:00 to Mon 2027-02-01 00:00"),
+        ("in a fortnight", "Thu 2026-10-22 00:00 to Fri 2026-10-23 00:00"),
         ("can you do Friday for 2 people", "Fri 2026-10-09 00:00 to Sat 2026-10-10 00:00"),
     ],
 )
@@ -138,6 +165,8 @@ def test_a_stretch_of_time(text: str, meant: str) -> None:
         ("10/12 at 3", ["Mon 2026-10-12 15:00", "Thu 2026-12-10 15:00"]),
         ("Friday the 15th at 3", ["Thu 2026-10-15 15:00", "Fri 2026-10-16 15:00"]),  # the 15th is a Thursday
         ("Monday or Tuesday", ["Mon 2026-10-12 00:00", "Tue 2026-10-13 00:00"]),
+        ("3 p.m. or 4 p.m. on Monday", ["Mon 2026-10-12 15:00", "Mon 2026-10-12 16:00"]),
+        ("Friday the 13th", ["Tue 2026-10-13 00:00", "Fri 2026-11-13 00:00", "Fri 2026-10-16 00:00"]),
         ("Monday at 3 or 4", ["Mon 2026-10-12 15:00", "Mon 2026-10-12 16:00"]),
         ("tomorrow at midnight", ["Fri 2026-10-09 00:00", "Sat 2026-10-10 00:00"]),
     ],
@@ -159,6 +188,11 @@ def test_an_hour_without_a_day_in_a_week_is_asked_for_its_day() -> None:
         ("today at 9 am", "past"),
         ("October 8 2025 at noon", "past"),
         ("February 30", "there is no February 30"),
+        ("February 29 2027", "there is no February 29"),
+        ("the fifth Monday of this month", "still to come"),
+        ("in 99999999999 hours", "no day and no time"),
+        ("in 999999999 weeks", "no day and no time"),
+        ("half past", "no day and no time"),
         ("tomorrow at 25:80", "no clock shows 25:80"),
         ("2026-13-40T09:00", "no date"),
         ("not Thursday", "not wished"),
@@ -172,6 +206,29 @@ def test_what_cannot_be_booked_says_why_and_offers_nothing(text: str, why: str) 
     assert isinstance(reading, Unclear)
     assert why in reading.why
     assert reading.choices == ()
+
+
+@pytest.mark.parametrize(
+    ("now", "text", "meant"),
+    [
+        ("2026-12-30 10:00", "January 3rd at 10", "Sun 2027-01-03 10:00"),
+        ("2026-12-30 10:00", "the 3rd at 10", "Sun 2027-01-03 10:00"),
+        ("2026-12-30 10:00", "next Monday at 10", "Mon 2027-01-04 10:00"),
+        ("2026-12-30 10:00", "December 30 at 3", "Wed 2026-12-30 15:00"),
+        ("2026-12-30 10:00", "December 29th at 3", "Wed 2027-12-29 15:00"),
+        ("2026-12-31 23:30", "tomorrow at 9", "Fri 2027-01-01 09:00"),
+        ("2026-12-31 17:00", "Thursday at 4", "Thu 2027-01-07 16:00"),
+        ("2026-10-09 10:00", "next Friday at 3", "Fri 2026-10-16 15:00"),  # said on a Friday
+        ("2026-10-09 10:00", "this Friday at 3", "Fri 2026-10-09 15:00"),
+        ("2026-10-09 10:00", "Friday after next at 3", "Fri 2026-10-23 15:00"),
+        ("2026-10-11 10:00", "next Sunday at 3", "Sun 2026-10-18 15:00"),
+        ("2027-01-31 10:00", "in a month at 3", "Sun 2027-02-28 15:00"),
+        ("2027-03-01 10:00", "February 29 at 9", "Tue 2028-02-29 09:00"),
+        ("2026-03-07 12:00", "tomorrow at 2:30 am", "Sun 2026-03-08 03:30"),  # no clock shows 2:30 there
+    ],
+)
+def test_years_months_and_weeks_turn_over(now: str, text: str, meant: str) -> None:
+    assert understood(text, datetime.fromisoformat(now).replace(tzinfo=NEW_YORK)) == meant
 
 
 def test_a_weekday_that_is_over_for_today_is_next_weeks() -> None:
@@ -224,6 +281,8 @@ def test_a_caller_in_another_zone_means_their_own_clock() -> None:
         ("New York", "America/New_York"),
         ("3 pm Eastern time", "America/New_York"),
         ("3 PM PST", "America/Los_Angeles"),
+        ("3 p.m. Pacific", "America/Los_Angeles"),
+        ("at the Pacific hotel", None),
         ("I'm in San Francisco", "America/Los_Angeles"),
         ("calling from Munich", "Europe/Berlin"),
         ("London time please", "Europe/London"),

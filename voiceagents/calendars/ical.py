@@ -57,7 +57,7 @@ def events_between(
     try:
         whole = icalendar.Calendar.from_ical(text)
         found = _expanded(whole, href, start - _AROUND, end + _AROUND)
-        events = [event for one in found if (event := _event(cast(Any, one), href, zone, owner))]
+        events = [event for one in found if (event := _event(one, href, zone, owner))]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         # Somebody else's program wrote it. One object that cannot be read must not close the calendar.
         log.warning("CALENDAR_OBJECT_UNREADABLE | href=%s | cause=%s", href, type(error).__name__)

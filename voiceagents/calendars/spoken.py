@@ -19,7 +19,11 @@ from voiceagents.calendars.spoken_zones import called, zone_in
 _DAY = timedelta(days=1)
 _MOST_CHOICES = 7
 _ISO = re.compile(r"\s*(\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:[Zz]|[+-]\d{2}:?\d{2})?)\s*")
-_SPAN = re.compile(r"\bin (?:about )?(?:(?P<half>half an)|(?P<count>\d+|an?)) (?P<unit>minute|min|hour)s?\b")
+_COUNT = r"(?P<count>half an|(?:a |3 )?quarters? of an|\d{1,4}(?:\.\d+)?|(?:a )?couple of|an?)"
+_SPAN = re.compile(
+    rf"\b(?P<in>in (?:about )?)?{_COUNT}(?P<half> and a half)? (?P<unit>minute|min|hour)s?(?P<more> and a half)?"
+    r"(?(in)(?: from now)?| from now)\b"
+)
 _NEGATIVE = re.compile(r"\b(?:not|never|no|except|cannot|\w+n't|but)\b")
 
 
@@ -79,15 +83,23 @@ def understand(
         return _iso(match[1], today, zone)
     sentence = plain(text)
     if match := _SPAN.search(sentence):
-        minutes = 30 if match["half"] else (int(match["count"]) if match["count"].isdigit() else 1)
-        minutes *= 60 if match["unit"] == "hour" and not match["half"] else 1
-        return Moment((now + timedelta(minutes=minutes)).astimezone(zone).replace(second=0, microsecond=0))
+        return Moment((now + _span(match)).astimezone(zone).replace(second=0, microsecond=0))
     parts = re.split(r"\bor\b", sentence)
     readings = [_read(part, today, day, earliest_hour) for part in parts]
     if len(parts) > 1 and len({len(_choices(reading)) for reading in readings} - {0}) > 0:
         readings = _filled_up(parts, readings, today, day, earliest_hour)
         return _one_of(f"{text.strip()!r} names several times", [c for r in readings for c in _choices(r)], today)
     return readings[0]
+
+
+def _span(match: re.Match[str]) -> timedelta:
+    """How long "an hour and a half" is."""
+    said = match["count"]
+    words = {"half": 0.5, "3 quarter": 0.75, "quarter": 0.25, "couple": 2.0}
+    count = float(said) if said[0].isdigit() and " " not in said else 0.0
+    count = count or next((worth for word, worth in words.items() if word in said), 1.0)
+    count += 0.5 if match["half"] or match["more"] else 0.0
+    return timedelta(hours=count) if match["unit"] == "hour" else timedelta(minutes=count)
 
 
 def zone_named(text: str) -> ZoneInfo | None:
@@ -180,13 +192,14 @@ def _read(sentence: str, today: datetime, day: date | None, earliest: int) -> Mo
 def _filled_up(
     parts: list[str], readings: list[Moment | Stretch | Unclear], today: datetime, day: date | None, earliest: int
 ) -> list[Moment | Stretch | Unclear]:
-    """ "Thursday at 3 or 4": the day of the first is that of the second, too."""
-    first = next((c for r in readings for c in _choices(r)), None)
-    if first is None or days_in(parts[0], today.date()) is None:
+    """ "Thursday at 3 or 4", "3 or 4 on Thursday": the day of the one that has a day is that of the others, too."""
+    dated = [days_in(part, today.date()) is not None for part in parts]
+    first = next((c for has, r in zip(dated, readings, strict=True) if has for c in _choices(r)), None)
+    if first is None:
         return readings
     filled: list[Moment | Stretch | Unclear] = []
-    for part, reading in zip(parts, readings, strict=True):
-        if days_in(part, today.date()) is None:
+    for has_day, part, reading in zip(dated, parts, readings, strict=True):
+        if not has_day:
             said = part if re.search(r"[a-z]", part) else f"at {part.strip()}"
             reading = _read(said, today, day or first.start.date(), earliest)
         filled.append(reading)

@@ -64,6 +64,10 @@ def _checked_with_weekday(days: list[Days], rest: str, why: str, today: date) ->
     rest = f"{rest[: match.start()]} {rest[match.end() :]}"
     if fitting := [one for one in days if one.first.weekday() == wanted]:
         return fitting, rest, why if len(fitting) > 1 else ""
+    # "Friday the 13th" may be that of the next month, where the next 13th is no Friday.
+    later = _plus_months(days[0].first, 1)
+    if len(days) == 1 and later.day == days[0].first.day and later.weekday() == wanted:
+        days = [*days, Days(later, later)]
     near = min(
         (on_or_after(days[0].first + timedelta(days=back), wanted) for back in (-6, 0)),
         key=lambda day: (day < today, abs(day - days[0].first)),
@@ -115,7 +119,7 @@ def _numeric(match: re.Match[str], today: date) -> tuple[list[Days], str]:
 
 
 def _day_of_month(match: re.Match[str], today: date) -> tuple[list[Days], str]:
-    day, which = int(match["day"]), match["which"]
+    day, which = int(match["day"]), match["which"] or match["before"]
     if not 1 <= day <= 31:
         raise _Nonsense(f"no month has a day {day}")
     start = _next_month(today) if which == "next" else today
@@ -126,6 +130,31 @@ def _day_of_month(match: re.Match[str], today: date) -> tuple[list[Days], str]:
             raise _Nonsense(f"{which} month has no day {day} that is still to come")
         start = _next_month(start)
     raise _Nonsense(f"no month has a day {day}")
+
+
+def _weekday_of_month(match: re.Match[str], today: date) -> tuple[list[Days], str]:
+    """ "The first Monday in January", "the last Friday of the month"."""
+    start = _next_month(today) if match["which"] == "next" else today.replace(day=1)
+    if name := match["month"]:
+        start = date(today.year + (month(name) < today.month), month(name), 1)
+    for first in (start, date(start.year + 1, start.month, 1) if name else _next_month(start)):
+        fitting = [
+            first.replace(day=day)
+            for day in range(1, calendar.monthrange(first.year, first.month)[1] + 1)
+            if first.replace(day=day).weekday() == weekday(match["name"])
+        ]
+        place = -1 if match["nth"] == "last" else int(match["nth"][0]) - 1
+        if place < len(fitting) and fitting[place] >= today:
+            return _one(fitting[place])
+        if match["which"]:
+            break
+    raise _Nonsense(f"there is no {match[0].strip().removeprefix('on ').removeprefix('the ')} that is still to come")
+
+
+def _weekdays(match: re.Match[str], today: date) -> tuple[list[Days], str]:
+    """ "Monday through Wednesday"."""
+    first = on_or_after(today, weekday(match["since"] or match["since2"]))
+    return [Days(first, on_or_after(first, weekday(match["till"])))], ""
 
 
 def _next_month(day: date) -> date:
@@ -229,7 +258,7 @@ def _soon(_match: re.Match[str], today: date) -> tuple[list[Days], str]:
 
 _ORDINAL_DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th)"
 _YEAR = r"(?:(?: of)? (?P<year>\d{4}))?"
-_N = r"(?P<count>\d+|an?(?: couple of)?|couple of|a couple)"
+_N = r"(?P<count>\d{1,3}|an?(?: couple of)?|couple of|a couple)"
 
 _PATTERNS: tuple[tuple[re.Pattern[str], _Reader], ...] = tuple(
     (re.compile(pattern), reader)
@@ -247,13 +276,27 @@ _PATTERNS: tuple[tuple[re.Pattern[str], _Reader], ...] = tuple(
         (r"(?<![\d:])(\d{1,2})(/)(\d{1,2})(?:/(\d{4}|\d{2}))?(?![\d:/])", _numeric),
         (r"(?<![\d:])(?<!at )(\d{1,2})(\.)(0?[1-9]|1[0-2])\.(\d{4}|\d{2})?(?![\d:])", _numeric),
         (
-            rf"\b(?:on )?(?:the )?{_ORDINAL_DAY}(?: of (?P<which>this|next) month)?\b(?! (?:thing|available|week))",
+            rf"\b(?:on )?(?:the )?(?P<nth>[1-5](?:st|nd|rd|th)|last) (?P<name>{WEEKDAY}) (?:in|of) "
+            rf"(?:(?P<month>{MONTH})|(?:the |(?P<which>this|next) )month)\b",
+            _weekday_of_month,
+        ),
+        (
+            rf"\b(?:(?P<before>this|next) month )?(?:on )?(?:the )?{_ORDINAL_DAY}"
+            r"(?: (?:of |in )?(?P<which>this|next) month)?\b(?! (?:thing|available|week))",
             _day_of_month,
         ),
         (rf"\b(?:in |within )?{_N}(?: full)? (?P<unit>day|week|month)s?(?: from (?:now|today))\b", _from_now),
         (rf"\bin {_N}(?: full)? (?P<unit>day|week|month)s?(?: time)?\b(?! from)", _from_now),
-        (rf"\b{_N} weeks? (?:from|after) (?:this |next |on )?(?P<base>today|now|tomorrow|{WEEKDAY})\b", _weeks_from),
+        (
+            rf"\b{_N} weeks? (?:from |after )?(?:this |next |on )?(?P<base>today|now|tomorrow|{WEEKDAY})\b",
+            _weeks_from,
+        ),
         (rf"\b(?:on )?(?P<base>tomorrow|today|{WEEKDAY})(?P<count>) week\b(?! after)", _weeks_from),
+        (
+            rf"\b(?:(?:from )?(?P<since>{WEEKDAY}) (?:to|through|thru|until|till)|"
+            rf"between (?P<since2>{WEEKDAY}) and) (?P<till>{WEEKDAY})\b",
+            _weekdays,
+        ),
         (r"\b(?:the )?day after tomorrow\b", _relative),
         (r"\b(?:tomorrow|today|yesterday|tonight|(?:later )?this (?:morning|afternoon|evening))\b", _relative),
         (
@@ -269,7 +312,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], _Reader], ...] = tuple(
         ),
         (r"\b(?:(?:some time |later )?(?:in )?(this|next|following) week|the week after next)\b", _week),
         (r"\b(?:(?:on |at )?(?:the |this |coming )?|(next) )weekend\b", _weekend),
-        (rf"\b(?:(next|this) month|(?:in|sometime in) ({MONTH}))\b", _month),
+        (rf"\b(?:(next|this) month|(?:in|sometime in|next) ({MONTH}))\b", _month),
         (r"\b(?:asap|as soon as possible|soon|any ?(?:time|day)|(?:1st|next) available|earliest|whenever)\b", _soon),
     )
 )  # fmt: skip

@@ -45,12 +45,16 @@ _SPELLINGS = (
     (re.compile(r"\btil\b|'til\b"), "until"),
     (re.compile(r"\bmid[- ]?day\b"), "noon"),
     (re.compile(r"\btomorow\b|\btommorow\b|\btommorrow\b|\btmrw\b"), "tomorrow"),
+    (re.compile(rf"\b({WEEKDAY})-({WEEKDAY})\b"), r"\1 to \2"),
     (re.compile(r"(?<=[a-z])-(?=[a-z])"), " "),
+    (re.compile(rf"\b({WEEKDAY}|today|tomorrow) fortnight\b"), r"2 weeks from \1"),
+    (re.compile(r"\b(?:(?:a|one|1) )?fortnight\b"), "2 weeks"),
+    (re.compile(r"\bquarter of (?!an?\b)"), "quarter to "),
     (re.compile(r"'s\b"), ""),
     (re.compile(r"[,;!?\"()]|(?<!\d\.\d)(?<!\d\.\d\d)\.(?=\s|$)"), " "),
     (re.compile(r"@"), " at "),
     (re.compile(r"\b(\d{1,2}(?::\d\d)?)[ -]?ish\b"), r"at \1"),
-    (re.compile(r"\bat (\d\d)(\d\d)\b"), r"at \1:\2"),
+    (re.compile(r"\b(?:at )?(?:(?<=at )(\d\d)|(?<![\d/:.+-])(?=0)(\d\d))([0-5]\d)\b(?![/:.-])"), r"at \1\2:\3"),
 )
 
 

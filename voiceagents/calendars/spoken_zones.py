@@ -50,7 +50,7 @@ def zone_in(text: str) -> tuple[ZoneInfo, str] | None:
     if match := re.search(rf"\b(?:{'|'.join(_ABBREVIATIONS)})\b", text):
         return ZoneInfo(_ABBREVIATIONS[match[0]]), _without(match, text)
     for match in _places().finditer(text.lower()):
-        place = match["time"] or match["place"] or match["whole"]
+        place = match["time"] or match["place"] or match["clock"] or match["whole"]
         return ZoneInfo(_keys()[place]), _without(match, text)
     return None
 
@@ -82,6 +82,7 @@ def _places() -> re.Pattern[str]:
     return re.compile(
         rf"\b(?:in )?(?P<time>{names})(?: standard| daylight| summer)? time(?: zone)?\b"
         rf"|\b(?:(?:but )?i(?: a|')m )?(?:calling |based |living )?(?:in|from) (?:the )?(?P<place>{names})\b"
+        r"|(?:(?<=[ap]m )|(?<=[ap]\.m\. )|(?<=noon ))(?P<clock>eastern|central|mountain|pacific)\b"
         rf"|^\s*(?P<whole>{names})\s*$"
     )
 
