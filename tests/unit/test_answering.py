@@ -45,6 +45,9 @@ pytestmark = pytest.mark.unit
         "The person you're calling can't take your call at the moment. To leave a message, please wait for the tone.",
         "Hello, no one is here to take your call at the moment, please leave a message.",
         "Begin speaking at the tone.",
+        "Thank you for calling bright until we are closed now please leave the message after the peak.",
+        "please leave a message at the beat",
+        "Our hours are nine to five. Please leave the message.",
     ],
 )
 def test_a_recording_is_a_voicemail(heard: str) -> None:

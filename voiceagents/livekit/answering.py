@@ -20,7 +20,7 @@ def _any(*patterns: str) -> re.Pattern[str]:
 
 
 _VOICEMAIL = _any(
-    rf"{_TOLD_TO}(leave|record)( me| us)?( a| your| an)?( short| brief| detailed)?( voice)? (message|voice ?mail)s?\b(?! (with|at) (me|us|him|her|them|the)\b)",
+    rf"{_TOLD_TO}(leave|record)( me| us)?( an?| the| your)?( short| brief| detailed)?( voice)? (message|voice ?mail)s?\b(?! with (me|us|him|her|them|the)\b)",
     rf"{_TOLD_TO}leave( me| us)?( your| a)? name\b.{{0,30}}\b(number|message)\b(?! with (me|us|him|her|them))",
     r"\b(to|you (may|can)) (leave|record) (a|your) (voice )?message\b.{0,30}\b(press|tone|beep|after|at)\b",
     r"\b(after|at|following|wait for|hear) the (tone|beep|signal)\b",
