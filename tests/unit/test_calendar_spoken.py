@@ -192,6 +192,11 @@ def test_an_hour_without_a_day_in_a_week_is_asked_for_its_day() -> None:
         ("the fifth Monday of this month", "still to come"),
         ("in 99999999999 hours", "no day and no time"),
         ("in 999999999 weeks", "no day and no time"),
+        ("9999-12-31", "no year"),
+        ("9999-12-31T23:59Z", "no year"),
+        ("0001-01-01T00:00", "no year"),
+        ("December 31 9999", "no year"),
+        ("October 0", "there is no October 0"),
         ("half past", "no day and no time"),
         ("tomorrow at 25:80", "no clock shows 25:80"),
         ("2026-13-40T09:00", "no date"),
@@ -341,7 +346,8 @@ def test_what_is_said_aloud_is_understood_as_the_same_instant(instant: datetime,
 WORDS = """
 next this last on at the of in to past from and or not half quarter a an oh noon midnight am pm oclock morning week
 weeks day month hour minutes Monday Thursday tomorrow today tonight October May first 5th twenty-first two three ten
-31st 12 30 2026 10/12 9:30 9-11 15.10. asap London time after before until between weekend
+31st 12 30 2026 9999 00 0001-01-01 9999-12-31 13/13/99 999
+10/12 9:30 9-11 15.10. asap London time after before until between weekend
 """
 
 

@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from itertools import groupby
 from zoneinfo import ZoneInfo
 
-from voiceagents.calendars.spoken_days import Days, days_in
+from voiceagents.calendars.spoken_days import LAST_YEAR, Days, days_in
 from voiceagents.calendars.spoken_times import MIDNIGHT_AT_THE_END, Hours, NoSuchTime, hours_in
 from voiceagents.calendars.spoken_words import plain
 from voiceagents.calendars.spoken_zones import called, zone_in
@@ -161,6 +161,8 @@ def _iso(text: str, today: datetime, zone: ZoneInfo) -> Moment | Stretch | Uncle
         given = datetime.fromisoformat(text.upper())
     except ValueError:
         return Unclear(f"{text} is no date and time")
+    if not 1900 <= given.year <= LAST_YEAR:
+        return Unclear(f"{given.year} is no year to make an appointment in")
     if given.tzinfo is not None:
         return _one_of(text, [Moment(given.astimezone(zone))], today)
     return _one_of(text, [Moment(one) for one in _at(given.date(), given.time(), zone)], today)

@@ -12,6 +12,9 @@ from datetime import date, timedelta
 
 from voiceagents.calendars.spoken_words import MONTH, WEEKDAY, month, on_or_after, weekday
 
+LAST_YEAR = 2999
+"""Nothing can be reckoned beyond the last year that dates have."""
+
 
 @dataclass(frozen=True)
 class Days:
@@ -80,6 +83,8 @@ def _one(day: date) -> tuple[list[Days], str]:
 
 
 def _date(year: int, month_: int, day: int) -> date:
+    if not 1900 <= year <= LAST_YEAR:
+        raise _Nonsense(f"{year} is no year to make an appointment in")
     try:
         return date(year, month_, day)
     except ValueError:
@@ -89,7 +94,7 @@ def _date(year: int, month_: int, day: int) -> date:
 def _coming(month_: int, day: int, today: date) -> date:
     """The next such date, today included. February 29 may be years away."""
     for year in range(today.year, today.year + 9):
-        if day <= calendar.monthrange(year, month_)[1] and date(year, month_, day) >= today:
+        if 1 <= day <= calendar.monthrange(year, month_)[1] and date(year, month_, day) >= today:
             return date(year, month_, day)
     raise _Nonsense(f"there is no {calendar.month_name[month_]} {day}")
 
