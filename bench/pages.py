@@ -139,6 +139,7 @@ async def measured(url: str, folder: Path, rows: int, times: int) -> list[Measur
     async with httpx.AsyncClient(
         transport=transport, base_url="http://localhost", cookies={"voiceagents": token}
     ) as web:
+        await web.get("/calendars")  # templates and connections of a process that has just started
         for page in _PAGES:
             path = page.format(half=rows // 2, contact=_uuid("contact100"), call=_uuid("call30"))
             taken: list[float] = []
