@@ -201,6 +201,7 @@ async def test_what_is_heard_after_the_end_makes_no_person_of_a_menu(answered: A
 async def test_an_announcement_that_goes_on_as_a_voicemail_is_one(answered: Answered) -> None:
     assert answered.hears("The person you are calling is not available.")
     assert answered.hears("Please leave a message after the tone.")
+    assert [each["value"] for each in answered.reception.evidence] == ["announcement", "voicemail"]
     assert await answered.outcome() is Outcome.VOICEMAIL
 
 

@@ -11,7 +11,6 @@ import logging
 import time
 from collections.abc import Coroutine
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import Any, Protocol
@@ -26,6 +25,7 @@ from voiceagents.livekit import answering
 from voiceagents.livekit.answer.machines import Machines, Plan
 from voiceagents.livekit.answer.prepared import Prepared, given_words, opening_words
 from voiceagents.livekit.answer.tones import Kind, Tone, ToneListener
+from voiceagents.livekit.answer.verdict import Verdict
 from voiceagents.livekit.control import CallControl
 from voiceagents.livekit.endings import wish_of
 from voiceagents.livekit.speech import CallVAD, SessionModels
@@ -67,19 +67,6 @@ class _Phase(Enum):
 
     TALKING = auto()
     MACHINE = auto()
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Who answered, and what that rests on."""
-
-    answered_by: AnsweredBy
-    by: str
-    """words, model, tone, or hello."""
-
-    text: str
-    seconds: float
-    """From the answer to the decision."""
 
 
 class Desk(Protocol):
@@ -176,10 +163,7 @@ class Reception:
     @property
     def evidence(self) -> list[dict[str, Any]]:
         """What each decision rests on, in their order."""
-        return [
-            {"decided": "answer", "value": v.answered_by.value, "by": v.by, "text": v.text, "seconds": v.seconds}
-            for v in self.verdicts
-        ]
+        return [verdict.evidence for verdict in self.verdicts]
 
     @property
     def with_machine(self) -> bool:
@@ -357,6 +341,8 @@ class Reception:
         self._heard.append(text)
         # What is still heard after the end changes nothing any more.
         if self._desk.control.ended.done() or self._machines.hears(text):
+            if self._machines.what is not self.answered_by:
+                self._decide(self._machines.what, "words")
             self._note(text, event)
             return True
         # A person has come to the phone.
