@@ -105,6 +105,13 @@ async def test_broken_metadata_in_a_dispatchers_room_is_refused_and_nobody_answe
     assert any(line.startswith("❌ JOB_METADATA_REFUSED | room=call-+1*******90-") for line in dispatch.lines)
 
 
+async def test_broken_metadata_that_names_a_number_to_dial_is_refused_whatever_the_room_is_called(
+    dispatch: Dispatch,
+) -> None:  # TC-028
+    await dispatch('{"phone_number": "+12025550143", "campaignId": "c1, "callType": "campaign"}', "campaign-room-7")
+    assert dispatch.went == ["refused"]
+
+
 async def test_broken_metadata_does_not_keep_a_caller_from_being_answered(dispatch: Dispatch) -> None:
     await dispatch("{broken", "did-+12025550143")
     assert dispatch.went == ["inbound"]

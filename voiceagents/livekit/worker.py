@@ -123,7 +123,7 @@ async def _route(job: Job) -> None:
             "%s",
             logs.event("❌ JOB_METADATA_REFUSED", room=logs.room(job.room_name), cause=error),
         )
-        if is_outbound_room(job.room_name):
+        if is_outbound_room(job.room_name) or "phone_number" in job.ctx.job.metadata:
             # Nobody waits in a room that a dispatcher made: no dial, no assistant talking to nobody, a
             # row that says why.
             await outbound.refuse_unreadable(job, context, f"job metadata cannot be used: {error}")
