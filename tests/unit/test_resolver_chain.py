@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,8 +77,8 @@ class Chain:
 
 @pytest.fixture(autouse=True)
 def _the_database_is_played(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def played(session: Any, wanted: Sequence[Wanted]) -> Answers:
-        return await session.look_up(wanted)
+    async def played(session: Any, questions: Sequence[tuple[Wanted, ...]]) -> Mapping[tuple[Wanted, ...], Answers]:
+        return {wanted: await session.look_up(wanted) for wanted in questions}
 
     monkeypatch.setattr(chain, "_in_database", played)
 

@@ -80,7 +80,7 @@ class Resolver:
         self._further = further
         self._cache_seconds = cache_seconds
         self._said: Memory[Resolved | None] = Memory()
-        self._together: Together[Answers] = Together()
+        self._together = Together(_in_database)
 
     async def inbound(
         self, ask: Ask, *, job_assistant_id: str | None, room_assistant_id: str | None, did: str | None
@@ -120,7 +120,7 @@ class Resolver:
         """What is asked, in order, and how many seconds it has at most."""
 
         async def database(wanted: Sequence[Wanted]) -> Answers:
-            return await self._together.ask(ask, tuple(wanted), lambda session: _in_database(session, wanted))
+            return await self._together.ask(ask, tuple(wanted))
 
         yield "resolver.database", database, PATIENCE if self._further is None else _DATABASE_PATIENCE
         if self._further is not None:
@@ -179,11 +179,24 @@ async def by_id(session: AsyncSession, assistant_id: str, source: str = "job.met
     return from_row(found, source) if found else None
 
 
-async def by_number(session: AsyncSession, number: str, source: str = "resolver.database") -> Resolved | None:
-    """The assistant in our database that answers this number, in whichever spelling it was dialled."""
+async def by_number(
+    session: AsyncSession,
+    number: str,
+    source: str = "resolver.database",
+    *,
+    known: Mapping[str, Assistant] | None = None,
+) -> Resolved | None:
+    """The assistant in our database that answers this number, in whichever spelling it was dialled.
+
+    Args:
+        session: an open transaction.
+        number: as it was dialled.
+        source: what stands as the answer's source.
+        known: who answers which number in E.164, as far as that was read already.
+    """
     query = select(Assistant).join(Number, Number.assistant_id == Assistant.id)
     if e164 := dialled.international(number):
-        found = await session.scalar(query.where(Number.e164 == e164))
+        found = (known or {}).get(e164) or await session.scalar(query.where(Number.e164 == e164))
         if found is not None or "+" in dialled.spelled(number):
             return replace(from_row(found, source), number=e164) if found else None
     if not (end := dialled.ending(number)):
@@ -195,10 +208,31 @@ async def by_number(session: AsyncSession, number: str, source: str = "resolver.
     return None
 
 
-async def _in_database(session: AsyncSession, wanted: Sequence[Wanted]) -> Answers:
+async def _in_database(
+    session: AsyncSession, questions: Sequence[tuple[Wanted, ...]]
+) -> Mapping[tuple[Wanted, ...], Answers]:
+    """What our database knows of each question of several calls."""
+    known = await _answering(session, questions) if len(questions) > 1 else None
+    return {wanted: await _of_one_call(session, wanted, known) for wanted in questions}
+
+
+async def _answering(session: AsyncSession, questions: Sequence[tuple[Wanted, ...]]) -> Mapping[str, Assistant]:
+    """Who answers the numbers of all these calls, in one look."""
+    numbers = {dialled.international(one.value) for wanted in questions for one in wanted if one.by is By.NUMBER}
+    query = select(Number.e164, Assistant).join(Assistant, Number.assistant_id == Assistant.id)
+    found = await session.execute(query.where(Number.e164.in_(numbers - {None})))
+    return {e164: assistant for e164, assistant in found}
+
+
+async def _of_one_call(
+    session: AsyncSession, wanted: Sequence[Wanted], known: Mapping[str, Assistant] | None
+) -> Answers:
     said: dict[Wanted, Resolved | None] = {}
     for one in wanted:
-        said[one] = await (by_id if one.by is By.ID else by_number)(session, one.value)
+        if one.by is By.ID:
+            said[one] = await by_id(session, one.value)
+        else:
+            said[one] = await by_number(session, one.value, known=known)
         if said[one] is not None:
             break  # what stands behind it is not asked for
     return said

@@ -7,25 +7,24 @@ for again one by one: a question that the database refuses costs nobody else an 
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+Q = TypeVar("Q", bound=Hashable)
 T = TypeVar("T")
-Question = Callable[[AsyncSession], Awaitable[T]]
 Ask = Callable[[Callable[[AsyncSession], Awaitable[T]]], Awaitable[T]]
-"""Runs a question in a short transaction of our database, anywhere."""
+"""Runs something in a short transaction of our database, anywhere."""
 
 
 @dataclass(frozen=True, eq=False)
-class _Passenger(Generic[T]):
+class _Passenger(Generic[Q, T]):
     """One who waits for an answer; None: there is none, ask alone."""
 
-    key: Hashable
-    question: Question[T]
+    question: Q
     answer: "Future[tuple[T] | None]" = field(default_factory=Future["tuple[T] | None"])
 
     def tell(self, answer: tuple[T] | None) -> None:
@@ -34,21 +33,23 @@ class _Passenger(Generic[T]):
             self.answer.set_result(answer)
 
 
-class Together(Generic[T]):
-    """Questions of many calls, from any thread and any event loop."""
+class Together(Generic[Q, T]):
+    """Questions of many calls, from any thread and any event loop.
 
-    def __init__(self) -> None:
+    Args:
+        answers: answers several questions, all different, in one transaction.
+    """
+
+    def __init__(self, answers: Callable[[AsyncSession, Sequence[Q]], Awaitable[Mapping[Q, T]]]) -> None:
+        self._answers = answers
         self._lock = threading.Lock()
-        self._next: list[_Passenger[T]] | None = None
+        self._next: list[_Passenger[Q, T]] | None = None
         """Who goes along with the question that is on its way to the database; None: there is none."""
 
-    async def ask(self, ask: Ask[T], key: Hashable, question: Question[T]) -> T:
-        """The answer to a question; equal keys are the same question, which is asked once.
-
-        Raises what `ask` raises.
-        """
-        me = _Passenger(key, question)
-        started: list[_Passenger[T]] = []
+    async def ask(self, ask: Ask[T], question: Q) -> T:
+        """The answer to a question. Raises what `ask` raises."""
+        me = _Passenger[Q, T](question)
+        started: list[_Passenger[Q, T]] = []
         with self._lock:
             if self._next is None:
                 self._next = journey = started
@@ -56,20 +57,20 @@ class Together(Generic[T]):
                 journey = self._next
                 journey.append(me)
         if journey is started:
-            return await self._lead(ask, me, journey)
+            return await self._lead(ask, question, journey)
         answer = await asyncio.wrap_future(me.answer)
-        return await ask(question) if answer is None else answer[0]
+        return await self._alone(ask, question) if answer is None else answer[0]
 
-    async def _lead(self, ask: Ask[T], leader: _Passenger[T], journey: list[_Passenger[T]]) -> T:
+    async def _lead(self, ask: Ask[T], question: Q, journey: list[_Passenger[Q, T]]) -> T:
         async def all_of_them(session: AsyncSession) -> T:
             along = self._depart(journey)
             try:
-                answers = {leader.key: await leader.question(session)}
+                answers = await self._answers(
+                    session, list(dict.fromkeys([question, *(one.question for one in along)]))
+                )
                 for one in along:
-                    if one.key not in answers:
-                        answers[one.key] = await one.question(session)
-                    one.tell((answers[one.key],))
-                return answers[leader.key]
+                    one.tell((answers[one.question],))
+                return answers[question]
             finally:
                 _send_back(along)
 
@@ -78,11 +79,17 @@ class Together(Generic[T]):
         except Exception:
             if not journey:
                 raise
-            return await ask(leader.question)
+            return await self._alone(ask, question)
         finally:
             _send_back(self._depart(journey))
 
-    def _depart(self, journey: list[_Passenger[T]]) -> list[_Passenger[T]]:
+    async def _alone(self, ask: Ask[T], question: Q) -> T:
+        async def only_this(session: AsyncSession) -> T:
+            return (await self._answers(session, [question]))[question]
+
+        return await ask(only_this)
+
+    def _depart(self, journey: list[_Passenger[Q, T]]) -> list[_Passenger[Q, T]]:
         """Those who go along from here; nobody when it has begun already, or was given up."""
         with self._lock:
             if self._next is not journey:
@@ -91,6 +98,6 @@ class Together(Generic[T]):
             return journey
 
 
-def _send_back(passengers: list[_Passenger[T]]) -> None:
+def _send_back(passengers: Sequence[_Passenger[Q, T]]) -> None:
     for one in passengers:
         one.tell(None)
