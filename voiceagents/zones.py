@@ -17,6 +17,7 @@ _LIKELY = {
     "JST": "Asia/Tokyo", "AEST": "Australia/Sydney", "AEDT": "Australia/Sydney",
 }  # fmt: skip
 _OFFSET = re.compile(r"(?:UTC|GMT)?[+\-\u2212]\d{1,2}(?::?\d\d)?", re.IGNORECASE)
+_TIME = re.compile(r"(_STANDARD|_DAYLIGHT|_SUMMER)?_TIME\b.*")
 _LONGEST = 100
 _NO_PLACES = {"Factory", "localtime"}
 
@@ -51,7 +52,7 @@ def known() -> dict[str, str]:
 
 
 def _suggestion(asked: str) -> str:
-    if likely := _LIKELY.get(asked.upper().partition("_")[0]):
+    if likely := _LIKELY.get(_TIME.sub("", asked.upper())):
         return f"did you mean {likely}?"
     by_place = {key.rpartition("/")[2]: name for key, name in known().items() if "/" in key}
     close = get_close_matches(asked.casefold().rpartition("/")[2], by_place, n=1, cutoff=0.75)
