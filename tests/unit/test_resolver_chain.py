@@ -74,6 +74,12 @@ class Chain:
 
         return await self.resolver.inbound(ask, job_assistant_id=job, room_assistant_id=room, did=did)
 
+    async def named(self, assistant_id: str, **limits: float) -> Resolved | None:
+        async def ask(question: Callable[[AsyncSession], Awaitable[Answers]]) -> Answers:
+            return await question(self.database)  # type: ignore[arg-type]  # the played lookup below reads it
+
+        return await self.resolver.named(ask, assistant_id, **limits)
+
 
 @pytest.fixture(autouse=True)
 def _the_database_is_played(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,3 +220,23 @@ async def test_a_call_that_is_cancelled_stays_cancelled() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+@pytest.mark.parametrize(
+    ("assistant_id", "knows"), [("sales", "resolver.database"), ("uuid-1", "resolver.supabase"), ("gone", None)]
+)
+async def test_who_lends_a_voice_to_a_call_that_we_place_is_asked_of_every_source(
+    assistant_id: str, knows: str | None
+) -> None:
+    found = await staffed().named(assistant_id)
+    assert (found.id, found.source, found.resolver) == (assistant_id, "job.metadata", knows) if found else knows is None
+
+
+async def test_before_a_dial_a_slow_source_has_more_time_and_a_dead_one_does_not_hold_the_call() -> None:
+    slow = Chain(Knowing("resolver.database", {"sales"}, trouble=1.2))
+    assert (found := await slow.named("sales")) is not None
+    assert found.id == "sales"
+    dead = Chain(Knowing("resolver.database", {"sales"}, trouble=30.0))
+    began = time.monotonic()
+    assert await dead.named("sales", patience=0.2) is None
+    assert time.monotonic() - began < 5

@@ -31,8 +31,8 @@ log = logging.getLogger("voiceagents.resolver")
 PATIENCE = 0.9
 """Seconds after which the caller is answered, by whoever is known by then: nobody hears a second of silence for it."""
 
-_DATABASE_PATIENCE = 0.5
-"""Of these, seconds for our database, when another source waits behind it."""
+_FOR_OUR_DATABASE = 5 / 9
+"""How much of that our database has when another source waits behind it."""
 
 _LONGEST_ID = 200
 
@@ -97,34 +97,51 @@ class Resolver:
         wanted = [Wanted(By.ID, value, source) for source, value in named if value]
         if did and dialled.ending(did):
             wanted.append(Wanted(By.NUMBER, did))
-        deadline = time.monotonic() + PATIENCE
+        found, certain = await self._first_of(ask, wanted, PATIENCE)
+        if found is not None:
+            return found
+        unowned = certain and did and not (job_assistant_id or room_assistant_id)
+        return OUT_OF_SERVICE if unowned else MINIMAL
+
+    async def named(self, ask: Ask, assistant_id: str, *, patience: float = 5.0) -> Resolved | None:
+        """The assistant with this id, from whichever source knows it; None when none does. Never raises.
+
+        Args:
+            ask: the way to our database.
+            assistant_id: `agentId` of the job's metadata.
+            patience: seconds within which there is an answer. Before a dial nobody listens to silence yet.
+        """
+        return (await self._first_of(ask, [Wanted(By.ID, assistant_id, "job.metadata")], patience))[0]
+
+    async def _first_of(self, ask: Ask, wanted: Sequence[Wanted], patience: float) -> tuple[Resolved | None, bool]:
+        """The first of these that somebody knows, and whether every source that was asked did say."""
+        deadline = time.monotonic() + patience
         certain = True
         answers: list[Answers] = []
-        for name, look_up, patience in self._sources(ask):
+        for name, look_up, share in self._sources(ask):
             missing = self._undecided(wanted, answers)
             if not missing:
                 break
-            seconds = max(0.05, min(patience, deadline - time.monotonic()))
+            seconds = max(0.05, min(patience * share, deadline - time.monotonic()))
             said, sure = await self._said_by(name, look_up, missing, seconds)
             answers.append(said)
             certain &= sure
         for one in wanted:
             if found := next((said[one] for said in answers if said.get(one)), None):
-                return replace(found, source=one.named_by or found.resolver)
+                return replace(found, source=one.named_by or found.resolver), certain
         for one in wanted:
             log.warning("RESOLVER_EMPTY | source=%s | nobody found", one.named_by or "number")
-        unowned = certain and did and not (job_assistant_id or room_assistant_id)
-        return OUT_OF_SERVICE if unowned else MINIMAL
+        return None, certain
 
     def _sources(self, ask: Ask) -> Iterable[tuple[str, LookUp, float]]:
-        """What is asked, in order, and how many seconds it has at most."""
+        """What is asked, in order, and how much of the patience it may take."""
 
         async def database(wanted: Sequence[Wanted]) -> Answers:
             return await self._together.ask(ask, tuple(wanted))
 
-        yield "resolver.database", database, PATIENCE if self._further is None else _DATABASE_PATIENCE
+        yield "resolver.database", database, 1.0 if self._further is None else _FOR_OUR_DATABASE
         if self._further is not None:
-            yield self._further.name, self._further.look_up, PATIENCE
+            yield self._further.name, self._further.look_up, 1.0
 
     @staticmethod
     def _undecided(wanted: Sequence[Wanted], answers: Sequence[Answers]) -> list[Wanted]:

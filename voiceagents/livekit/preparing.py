@@ -8,7 +8,7 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from voiceagents.assistants import resolver
+from voiceagents.assistants import resolver, sources
 from voiceagents.assistants.prompts import (
     build_campaign_outbound_instructions,
     contact_values,
@@ -16,7 +16,6 @@ from voiceagents.assistants.prompts import (
     outbound_greeting,
 )
 from voiceagents.calls.metadata import JobMetadata, RoomContext
-from voiceagents.calls.recorder import HistoryUnavailable
 from voiceagents.calls.records import CallOpened
 from voiceagents.livekit.answer.ears import HearingAgent
 from voiceagents.livekit.answer.machines import Plan
@@ -104,15 +103,14 @@ async def get_ready(line: Line, prepared: Prepared) -> None:
 
 
 async def _voice_of(job: Job, assistant_id: str | None) -> resolver.Resolved:
-    """The campaign's assistant lends its voice and model.
+    """The campaign's assistant lends its voice and model, wherever it is kept.
 
     Without it the settings' own serve: that must not stop a call.
     """
     if assistant_id is None:
         return resolver.MINIMAL
-    try:
-        found = await job.worker.recorder.ask(lambda session: resolver.by_id(session, assistant_id))
-    except HistoryUnavailable as error:
-        log.warning("ASSISTANT_UNKNOWN | assistant=%s | cause=%s", assistant_id, error)
-        return resolver.MINIMAL
+    chain = sources.resolver(job.worker.settings)
+    found = await chain.named(lambda question: job.worker.recorder.ask(question, after_writes=False), assistant_id)
+    if found is None:
+        log.warning("ASSISTANT_UNKNOWN | assistant=%s | the settings' own voice and model serve", assistant_id)
     return found or resolver.MINIMAL
