@@ -162,6 +162,44 @@ def test_bad_numbers_are_refused_with_the_reason(cell: str, region: str | None, 
         contact([cell], region)
 
 
+@pytest.mark.parametrize(
+    ("country", "cell", "number"),
+    [
+        ("GB", "2079460123", LONDON),  # in a list of the United States it would be a number in Maine
+        ("44", "2079460123", LONDON),
+        ("+44", "02079460123", LONDON),
+        ("0044", "020 7946 0123", LONDON),
+        ("United Kingdom", "2079460123", LONDON),
+        ("Royaume-Uni", "2079460123", LONDON),
+        ("Deutschland", "030 12345678", "+493012345678"),
+        ("U.S.A.", "2025550143", ANA),
+        ("1", "2025550143", ANA),
+        ("US", LONDON, LONDON),
+        ("", "2025550143", ANA),
+        ("Ruritania", "2025550143", '"Ruritania" is no country that is known; write it as GB or +44'),
+        ("Ruritania", LONDON, LONDON),
+        ("999", "2025550143", "no country that is known"),
+    ],
+)
+def test_a_column_of_countries_says_whose_a_number_is(country: str, cell: str, number: str) -> None:
+    mapping = guess(["Country", "Phone"], [Row(2, ["GB", "2079460123"]), Row(3, ["United States", "2025550143"])], "US")
+    assert mapping.roles() == [("Country", "country + {Country}"), ("Phone", "phone")]
+    reader = ContactReader(mapping, "US")
+    try:
+        found = reader.contact(Row(2, [country, cell]))[0].phone
+    except RowProblem as problem:
+        found = str(problem)
+    assert number in found
+
+
+def test_a_column_of_countries_can_be_chosen_and_is_none_where_it_holds_something_else() -> None:
+    mapping = guess(["Land", "Phone"], [Row(2, ["Bayern", "+4915112345678"])])
+    assert mapping.country is None
+    chosen = mapping.edited({"Land": "country"})
+    assert chosen.roles() == [("Land", "country + {Land}"), ("Phone", "phone")]
+    assert chosen.edited({"Land": "ignore"}).country is None
+
+
 def test_a_row_becomes_the_contact_that_was_meant() -> None:
     cells = [ANA, " Ana\r\nMaria ", "Lopez", "'=1+1", "europe/rome", "call\nafter 5", ""]
     assert contact(cells, name=(1, 2), email=3, time_zone=4, variables={5: "notes", 6: "empty"}) == Contact(

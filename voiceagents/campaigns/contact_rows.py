@@ -104,7 +104,8 @@ class ContactReader:
                 "a cell that holds the delimiter must stand in quotation marks"
             )
         try:
-            phone = self._numbers.normalize(cell_text(cells[mapping.phone]))
+            country = "" if mapping.country is None else cell_text(cells[mapping.country])
+            phone = self._numbers.normalize(cell_text(cells[mapping.phone]), country)
         except InvalidPhoneNumber as error:
             raise RowProblem(str(error)) from None
         name = " ".join(" ".join([cell_text(cells[column]) for column in mapping.name]).split())

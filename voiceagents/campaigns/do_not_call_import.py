@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from voiceagents.campaigns import do_not_call
-from voiceagents.campaigns.mapping import column_of, guess
+from voiceagents.campaigns.contact_rows import cell_text
+from voiceagents.campaigns.mapping import column_of, country_column, guess
 from voiceagents.campaigns.numbers import Numbers
 from voiceagents.campaigns.tabular import Source, Table, open_table
 from voiceagents.db import Database
@@ -75,8 +76,9 @@ async def import_table(
     with open_table(source) as table:
         headers = table.headers
         phones = column_of(headers, column) if column is not None else guess(headers, table.sample(), region).phone
+        countries = country_column(headers, table.sample())
         reasons = next((index for index, header in enumerate(headers) if header.strip().lower() in _REASONS), None)
-        for batch in _batches(_listed(table, phones, reasons, numbers, reason, done)):
+        for batch in _batches(_listed(table, phones, countries, reasons, numbers, reason, done)):
             async with database.transaction() as session:
                 done.added += await do_not_call.add_all(session, batch, campaign_id)
             progress(table.share_read())
@@ -85,13 +87,19 @@ async def import_table(
 
 
 def _listed(
-    table: Table, phones: int, reasons: int | None, numbers: Numbers, reason: str, done: Imported
+    table: Table,
+    phones: int,
+    countries: int | None,
+    reasons: int | None,
+    numbers: Numbers,
+    reason: str,
+    done: Imported,
 ) -> Iterator[tuple[str, str]]:
     for row in table.rows():
         done.rows += 1
         cell = row.cells[phones]
         try:
-            phone = numbers.normalize(cell)
+            phone = numbers.normalize(cell_text(cell), cell_text(row.cells[countries]) if countries is not None else "")
         except InvalidPhoneNumber as error:
             done.refuse(row.line, cell, str(error))
             continue

@@ -1,4 +1,4 @@
-"""What do people call these columns? Words for phone, name, email and time zone in the headers of contact lists.
+"""What do people call these columns? Words for phone, name, email, time zone and country in the headers of lists.
 
 Headers are compared in lower case, without accents, signs and digits: "Téléphone (1)" is "telephone".
 """
@@ -89,4 +89,11 @@ EMAIL = _set(
 TIME_ZONE = _set(
     "time zone, timezone, tz, iana time zone, iana timezone, zeitzone, fuseau horaire, zona horaria, huso horario,"
     " fuso horario, fuso orario, tijdzone, strefa czasowa, saat dilimi, часовой пояс, 时区, タイムゾーン"
+)
+COUNTRY = _set(
+    "country, country code, country name, country iso, iso country, iso country code, calling code, dial code,"
+    " dialing code, dialling code, country calling code, country dial code, phone country, phone country code,"
+    " phone code, mobile country code, land, landercode, landesvorwahl, pays, code pays, indicatif, indicatif pays,"
+    " pais, codigo de pais, codigo pais, paese, nazione, prefisso internazionale, landcode, kraj, ulke, ulke kodu,"
+    " страна, код страны, 国家, 国, 国家代码, 국가, البلد"
 )

@@ -1,8 +1,8 @@
 """Which column of a list is what?
 
-The phone number, the name, the email address, the time zone; every other column becomes a variable that the campaign's
-prompt may use under the column's own name. `guess` proposes, by the headers first and by what stands below them second.
-A `ColumnMapping` can be shown, edited and given to the import.
+The phone number and its country, the name, the email address, the time zone; every other column becomes a variable that
+the campaign's prompt may use under the column's own name. `guess` proposes, by the headers first and by what stands
+below them second. A `ColumnMapping` can be shown, edited and given to the import.
 """
 
 import re
@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 
 from voiceagents.campaigns import header_words
 from voiceagents.campaigns.header_words import plain
-from voiceagents.campaigns.numbers import Numbers
+from voiceagents.campaigns.numbers import Numbers, region_named
 from voiceagents.campaigns.rows import Row, TableError
 from voiceagents.phone import InvalidPhoneNumber, looks_like_number
 
-PHONE, NAME, EMAIL, TIME_ZONE, IGNORE = "phone", "name", "email", "time_zone", "ignore"
+PHONE, NAME, EMAIL, TIME_ZONE, COUNTRY, IGNORE = "phone", "name", "email", "time_zone", "country", "ignore"
 
 EXPORTED = (PHONE, NAME, EMAIL, TIME_ZONE)
 """The first columns of our own exports, in this order."""
@@ -49,15 +49,19 @@ class ColumnMapping:
     """Several are joined by a blank, in this order: first name and last name."""
     email: int | None = None
     time_zone: int | None = None
+    country: int | None = None
+    """Whose numbers those without a country code are, row by row. It is a variable as well."""
     variables: Mapping[int, str] = field(default_factory=dict[int, str])
     """Name of the placeholder by column."""
 
     def roles(self) -> list[tuple[str, str]]:
-        """Each column's header and what it is: `phone`, `name`, `email`, `time_zone`, `{placeholder}` or `ignore`."""
+        """Each column's header and what it is: `phone`, `name`, `email`, `time_zone`, `country`, `{placeholder}` or
+        `ignore`."""
         roles: list[tuple[str, str]] = []
         for column, header in enumerate(self.headers):
             uses = [PHONE] * (column == self.phone) + [NAME] * (column in self.name)
             uses += [EMAIL] * (column == self.email) + [TIME_ZONE] * (column == self.time_zone)
+            uses += [COUNTRY] * (column == self.country)
             if column in self.variables:
                 uses.append(f"{{{self.variables[column]}}}")
             roles.append((header, " + ".join(uses) or IGNORE))
@@ -67,14 +71,14 @@ class ColumnMapping:
         """The mapping with other roles for some columns.
 
         Args:
-            changes: by header: `phone`, `name`, `email`, `time_zone`, `ignore`, or the name of a variable. Naming a
-                `name` replaces the guess; several are joined in the order given.
+            changes: by header: `phone`, `name`, `email`, `time_zone`, `country`, `ignore`, or the name of a variable.
+                Naming a `name` replaces the guess; several are joined in the order given.
 
         Raises:
             TableError: there is no such column, or none is left for the phone.
         """
         columns = {column_of(self.headers, header): role.strip() for header, role in changes.items()}
-        before = {PHONE: self.phone, EMAIL: self.email, TIME_ZONE: self.time_zone}
+        before = {PHONE: self.phone, EMAIL: self.email, TIME_ZONE: self.time_zone, COUNTRY: self.country}
         singles = {role: None if column in columns else column for role, column in before.items()}
         variables = {column: name for column, name in self.variables.items() if column not in columns}
         named = tuple(column for column, role in columns.items() if role == NAME)
@@ -82,9 +86,11 @@ class ColumnMapping:
         for column, role in columns.items():
             if role in singles:
                 previous = singles[role]
-                if previous is not None:
+                if previous is not None and previous not in variables:
                     variables[previous] = variable_name(self.headers[previous], previous, taken)
                 singles[role] = column
+                if role == COUNTRY:
+                    variables[column] = variable_name(self.headers[column], column, taken)
             elif role not in (NAME, IGNORE):
                 variables[column] = variable_name(role.strip("{} "), column, taken)
         phone = singles[PHONE]
@@ -96,6 +102,7 @@ class ColumnMapping:
             name=named or tuple(column for column in self.name if column not in columns),
             email=singles[EMAIL],
             time_zone=singles[TIME_ZONE],
+            country=singles[COUNTRY],
             variables=variables,
         )
 
@@ -112,7 +119,7 @@ def guess(headers: Sequence[str], sample: Sequence[Row], default_region: str | N
         NoPhoneColumn: quoting the headers.
     """
     if tuple(headers[: len(EXPORTED)]) == EXPORTED:
-        phone, names, email, time_zone = 0, (1,), 2, 3
+        phone, names, email, time_zone, country = 0, (1,), 2, 3, None
     else:
         columns = _Columns(headers, sample, Numbers(default_region))
         phone = columns.phone()
@@ -120,6 +127,7 @@ def guess(headers: Sequence[str], sample: Sequence[Row], default_region: str | N
         if email is None:
             email = columns.filled_with(_is_email)
         time_zone = columns.named(header_words.TIME_ZONE)
+        country = columns.country()
         names = tuple(column for column in columns.names() if column != phone)
     roles = {phone, email, time_zone, *(column for column in names if not _is_part_of_name(headers[column]))}
     variables: dict[int, str] = {}
@@ -127,7 +135,12 @@ def guess(headers: Sequence[str], sample: Sequence[Row], default_region: str | N
     for column, header in enumerate(headers):
         if column not in roles and header not in REFUSED:
             variables[column] = variable_name(header, column, taken)
-    return ColumnMapping(tuple(headers), phone, names, email, time_zone, variables)
+    return ColumnMapping(tuple(headers), phone, names, email, time_zone, country, variables)
+
+
+def country_column(headers: Sequence[str], sample: Sequence[Row]) -> int | None:
+    """The column that says whose the numbers are, if there is one."""
+    return _Columns(headers, sample, Numbers(None)).country()
 
 
 def column_of(headers: Sequence[str], header: str) -> int:
@@ -213,6 +226,17 @@ class _Columns:
             return tuple(dict.fromkeys(parts))
         wordy = self.filled_with(_is_words)
         return () if wordy is None else (wordy,)
+
+    def country(self) -> int | None:
+        """The column that is named like one and holds countries: "Land" may hold Bavaria, too."""
+        return next(
+            (
+                i
+                for i, header in enumerate(self._plain)
+                if header in header_words.COUNTRY and self._share(i, lambda cell: region_named(cell) is not None) >= 0.8
+            ),
+            None,
+        )
 
     def named(self, words: frozenset[str]) -> int | None:
         return next((i for i, header in enumerate(self._plain) if header in words), None)

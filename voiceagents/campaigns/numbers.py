@@ -4,13 +4,15 @@
 the national form of the list's country. For those the rules of libphonenumber come down to one pattern for each region,
 which gives the same answer in 1 to 2 µs. Whatever is not plainly good goes to `phone.normalize`, which also knows the
 reason.
+
+A list may say in a column of its own which country a number without a country code belongs to.
 """
 
 import re
 from functools import cache
 from typing import NamedTuple
 
-from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, SUPPORTED_REGIONS, PhoneMetadata
+from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, SUPPORTED_REGIONS, PhoneMetadata, region_code_for_country_code
 from phonenumbers.phonemetadata import PhoneNumberDesc
 
 from voiceagents import phone
@@ -36,13 +38,20 @@ class Numbers:
     def __init__(self, region: str | None) -> None:
         self._region = region_code(region)
         self._plan = _national_plan(self._region) if self._region else None
+        self._of_regions: dict[str, Numbers] = {}
 
-    def normalize(self, text: str) -> str:
+    def normalize(self, text: str, country: str = "") -> str:
         """The same as `phone.normalize`.
+
+        Args:
+            text: the number.
+            country: what the list says about this number's country, in place of its region; empty for nothing.
 
         Raises:
             phone.InvalidPhoneNumber: with the reason in words.
         """
+        if country and "+" not in text:
+            return self._of(country).normalize(text)
         if phone.is_e164(text):
             if _is_plainly_valid(text):
                 return text
@@ -51,6 +60,47 @@ class Numbers:
             if number is not None and phone.is_e164(number):
                 return number
         return phone.normalize(text, self._region)
+
+    def _of(self, country: str) -> "Numbers":
+        if (region := region_named(country)) is None:
+            raise phone.InvalidPhoneNumber(
+                f'"{country}" is no country that is known; write it as GB or +44, or the number with + in front'
+            )
+        if region not in self._of_regions:
+            self._of_regions[region] = Numbers(region)
+        return self._of_regions[region]
+
+
+def region_named(words: str) -> str | None:
+    """The region of a country as lists write it: GB, +44, 0044, United Kingdom, Royaume-Uni. None: no such country.
+
+    A calling code that several countries share stands for the largest of them.
+    """
+    plain = " ".join(words.casefold().replace(".", "").split())
+    if plain.upper() in SUPPORTED_REGIONS:
+        return plain.upper()
+    digits = plain.lstrip("+0")
+    if digits.isdecimal():
+        region = region_code_for_country_code(int(digits))
+        return region if region in SUPPORTED_REGIONS else None
+    return _NAMES.get(plain) or (_names_of_countries().get(plain) if plain else None)
+
+
+_NAMES = {"uk": "GB", "england": "GB", "scotland": "GB", "wales": "GB", "usa": "US", "america": "US", "uae": "AE"}
+
+
+@cache
+def _names_of_countries() -> dict[str, str]:
+    # Takes half a second to load, and most lists have no such column.
+    from phonenumbers.geodata.locale import LOCALE_DATA
+
+    return {
+        " ".join(name.casefold().replace(".", "").split()): region
+        for region, names in LOCALE_DATA.items()
+        if region in SUPPORTED_REGIONS
+        for name in names.values()
+        if not name.startswith("*")
+    }
 
 
 def region_code(region: str | None) -> str | None:
