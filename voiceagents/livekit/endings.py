@@ -31,15 +31,24 @@ _WRONG_NUMBER = _any(
     r"\b(i am|i'?m|this is) not (him|her|that person|who you)\b",
     r"\bnever heard of (him|her|them|that person|that name)\b",
     r"\b(does not|doesn'?t|no longer) (live|work)s? here\b",
+    r"\b(no ?one|nobody) here (called|named|by the name of)\b(?! (me|us|you|back|the|for|anybody)\b)|\b(do not|don'?t) know any ?(one|body) (called|named|by)\b",
+    r"\b(isn'?t|is not|not) (\w+'s|her|his|their) (phone|number|phone number)\b",
+    r"\b((has not|hasn'?t)|they (have not|haven'?t)) had this number\b",
+    r"\b(he|she|they) moved (out|away) (\w+ ){1,3}ago\b",
 )
 _NOT_INTERESTED = _any(
     r"\b(not|isn'?t|aren'?t|never|wouldn'?t be) ((at all|really|very|that|all|too|particularly) ){0,2}interested\b",
     r"\b(have|got|'ve|absolutely|really) no interest\b(?! (rate|charge|payment|for)s?\b)",
     r"\b(thanks|thank you),? (but )?no( thanks| thank you)?[\s.!]*$",
-    r"\bno,? (thanks|thank you)( very much| so much| anyway)?(?=[.!,]|$)",
+    r"\bno[,.]? (thanks|thank you)( very much| so much| anyway)?(?=[.!,]|$)",
     r"\b(do not|don'?t) (want|need) (any of (it|this|that)|it|this|that|any|anything|to buy anything|one)( from you| at all| right now)?[\s,]*(thanks|thank you)?[\s.!]*$",
     r"\b(i'?ll|i will|i'?m going to|i think i'?ll) pass( on (this|that|it))?( this time)?[\s,]*(thanks|thank you)?[\s.!]*$",
     r"\b(leave me alone|go away)\b",
+    r"\b(no|nah|nope),? (thanks,? )?(we'?re|we are|i'?m|i am) (all set|good|fine|okay|ok)[\s,]*(thanks|thank you)?[\s.!]*$",
+    r"\b(we'?re|we are|i'?m|i am) all set,? (thanks|thank you)\b|\bi (do not|don'?t) think so,? (but )?(thanks|thank you)\b",
+    r"\bnot for (me|us),? (thanks|thank you)\b|\bit'?s a no\b( from (me|us)\b|[\s.!]*$)",
+    r"\b(i|we) have no (need|use) for\b|\b(i'?ll|i will|we'?ll) (have to )?decline\b",
+    r"\b(do not|don'?t) (buy|do business|do)( anything| things)? over the (tele)?phone\b",
 )
 _LATER = r"(later|tomorrow|tonight|next|another|some other|in (a|an|the|\d|ten|five|two|half|one)|on (mon|tues|wednes|thurs|fri|satur|sun)day|(mon|tues|wednes|thurs|fri|satur|sun)day|this (afternoon|evening|week)|after|at|around|when|once|until|till)"
 _CALLBACK = _any(
@@ -47,6 +56,9 @@ _CALLBACK = _any(
     rf"(?<!i'll )(?<!i will )(?<!i can )\b(call|ring|phone|try) (back|again)( again)?( please)?( sometime)? {_LATER}\b",
     r"\b(can|could|would|will) you( please)? (call|ring|phone)( me| us)? (back|later|tomorrow|again)\b",
     r"\b(call|ring|phone) (me|us) back\b",
+    rf"\bgive (me|us) a (call|ring)( back)? {_LATER}\b|\bcan we (talk|speak) {_LATER}\b",
+    r"\b(can'?t|cannot|can not) (talk|speak) (right )?now\b",
+    r"\b((do not|don'?t) have|have no|no|haven'?t got)( the)? time (right now|now|at the moment)\b",
     r"(?<!i'll )(?<!i will )\bcall (later|tomorrow|tonight|next week)\b",
     r"\b(not|isn'?t|not really) (a|the) (good|great|best|right) (time|moment)\b|\ba bad (time|moment)\b",
     r"\bi('?m| am) ((a bit|kind of|really|very|just|quite) )?(busy|driving(?! an?\b)|in a meeting|in the middle of)\b",
