@@ -67,7 +67,7 @@ class PreviewView(View):
 
     headers: list[str]
     roles: list[tuple[str, str]]
-    """Header and role of each column: `phone`, `name`, `email`, `time_zone`, `{variable}` or `ignore`."""
+    """Header and role of each column: `phone`, `name`, `email`, `time_zone`, `country`, `{variable}` or `ignore`."""
 
     contacts: list[PreviewRow]
     refused: list[RefusedRow]

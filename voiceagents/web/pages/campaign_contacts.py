@@ -16,7 +16,7 @@ from voiceagents.calls.states import Outcome
 from voiceagents.campaigns import contacts, editing, imports, results, search
 from voiceagents.campaigns.contacts import Preview
 from voiceagents.campaigns.import_report import ImportReport
-from voiceagents.campaigns.mapping import EMAIL, IGNORE, NAME, PHONE, TIME_ZONE, ColumnMapping
+from voiceagents.campaigns.mapping import COUNTRY, EMAIL, IGNORE, NAME, PHONE, TIME_ZONE, ColumnMapping
 from voiceagents.campaigns.models import ContactImport
 from voiceagents.campaigns.numbers import UnknownRegion, region_code
 from voiceagents.campaigns.rows import TableError
@@ -37,7 +37,14 @@ from voiceagents.web.state import settings_of
 
 router = APIRouter(prefix="/campaigns/{campaign_id}")
 
-_ROLES = ((PHONE, "phone number"), (NAME, "name"), (EMAIL, "email"), (TIME_ZONE, "time zone"), (IGNORE, "leave out"))
+_ROLES = (
+    (PHONE, "phone number"),
+    (COUNTRY, "country of the numbers"),
+    (NAME, "name"),
+    (EMAIL, "email"),
+    (TIME_ZONE, "time zone"),
+    (IGNORE, "leave out"),
+)
 _OVER = (CampaignState.COMPLETED, CampaignState.CANCELLED, CampaignState.ARCHIVED)
 _SHOWN_ROWS = 8
 _DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
