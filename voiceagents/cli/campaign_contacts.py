@@ -38,7 +38,7 @@ def import_file(
         typer.Option(
             "--map",
             metavar="WHAT=COLUMN",
-            help="What a column is, where the guess is wrong: phone=Mobile, name='Full name', email=, time_zone=, "
+            help="What a column is, where the guess is wrong: phone=Mobile, name='Full name', email=, time_zone=, country=, "
             "ignore=, or a variable of your own. Several times.",
         ),
     ] = None,
