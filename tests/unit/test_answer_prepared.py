@@ -81,6 +81,21 @@ async def test_a_line_that_could_not_be_made_is_never_ready(text: str) -> None:
     assert not line.ready
 
 
+async def test_who_waits_for_a_line_hears_when_it_has_a_sound_or_that_none_will_come() -> None:
+    voice = Voice(frame(900))
+    voice.go = asyncio.Semaphore(0)
+    line = prepared(voice)
+    waiting = asyncio.create_task(line.begun())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    voice.go.release()
+    assert await asyncio.wait_for(waiting, 5)
+    assert not line.failed
+    broken = prepared(Voice(error=OSError("no voice")))
+    assert not await asyncio.wait_for(broken.begun(), 5)
+    assert broken.failed
+
+
 async def test_a_line_that_nobody_will_hear_is_not_made_any_further() -> None:
     voice = Voice(frame(900))
     voice.go = asyncio.Semaphore(0)
