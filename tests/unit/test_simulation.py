@@ -90,6 +90,15 @@ def test_phrases_are_read_in_parts_and_the_missed_ones_named(tmp_path: Path) -> 
     assert held_out.missed == ["Tulips are red."]
 
 
+def test_the_wait_after_a_short_hello_is_told_from_the_wait_after_words_that_must_be_read() -> None:
+    console = Console(width=150, record=True, file=open("/dev/null", "w"))  # noqa: SIM115  closed with the process
+    hello = call(decisions=["person by hello after 1.2 s: "], seconds_to_first_audio=0.5)
+    long = call(decisions=["person by words after 4.1 s: Hello, …"], seconds_to_first_audio=1.5)
+    show([hello, long], Gate(), console)
+    rows = [line.split("│")[1:5] for line in console.export_text().splitlines() if "to our first sound" in line]
+    assert [[cell.strip() for cell in row][1:3] for row in rows] == [["1", "0.50"], ["1", "1.50"]]
+
+
 def test_the_report_shows_the_calls_that_went_wrong_and_closes_the_gate() -> None:
     console = Console(width=150, record=True, file=open("/dev/null", "w"))  # noqa: SIM115  closed with the process
     calls = [call(), call("voicemail", "person", "hung_up", expected=["voicemail"], seconds_to_decide=1.5)]

@@ -56,6 +56,11 @@ class Judged(BaseModel):
     """Judges whose model did not answer."""
 
     @property
+    def said_hello(self) -> bool:
+        """Whether it began with a hello so short that nobody waits for its words to be read."""
+        return bool(self.decisions) and self.decisions[0].startswith("person by hello")
+
+    @property
     def right(self) -> bool:
         """Whether the call ended as it must."""
         return self.outcome in self.expected and not self.problems

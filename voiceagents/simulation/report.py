@@ -66,7 +66,14 @@ def _times(judged: Sequence[Judged]) -> Table:
     for what, values in (
         ("answer to decision, people", [call.seconds_to_decide for call in people]),
         ("answer to decision, machines", [call.seconds_to_decide for call in machines]),
-        ("end of the first words to our first sound, people", [call.seconds_to_first_audio for call in people]),
+        (
+            "end of a short hello to our first sound",
+            [call.seconds_to_first_audio for call in people if call.said_hello],
+        ),
+        (
+            "end of longer first words to our first sound",
+            [call.seconds_to_first_audio for call in people if not call.said_hello],
+        ),
         ("end of our last words to BYE, where we ended it", [call.seconds_to_bye for call in judged]),
     ):
         known = [value for value in values if value is not None]
