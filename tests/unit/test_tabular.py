@@ -316,6 +316,19 @@ def test_a_number_that_lost_digits_before_it_came_into_a_workbook_shows_it() -> 
     assert [cells[0] for _, cells in read(file)[1]] == ["1.20256E+10", "12025550143", "12025600000"]
 
 
+@pytest.mark.parametrize(
+    "part", ["xl/workbook.xml", "xl/worksheets/sheet1.xml", "xl/styles.xml", "[Content_Types].xml"]
+)
+@pytest.mark.parametrize("damage", [b"", b"<a", b"<?xml version='1.0'?><a b='</a>", b"\xff\xfe\x00"])
+def test_a_workbook_with_a_damaged_part_is_refused_or_read_without_it(part: str, damage: bytes) -> None:
+    file = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(workbook(["phone"], [ANA]))) as old, zipfile.ZipFile(file, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, damage if name == part else old.read(name))
+    with pytest.raises(TableError, match="damaged"):
+        read(file)
+
+
 def test_a_workbook_that_unpacks_without_end_is_refused_unread() -> None:
     file = io.BytesIO()
     with (

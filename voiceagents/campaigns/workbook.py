@@ -12,7 +12,6 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import islice
 from typing import Any, BinaryIO, cast
-from xml.etree.ElementTree import ParseError
 
 from openpyxl import load_workbook
 from openpyxl.cell.cell import ERROR_CODES
@@ -30,9 +29,9 @@ _LARGEST_RATIO, _HARMLESS = 200, 20 * 2**20
 _LOOKED_AT = 20
 """Rows in which a sheet must show a phone number to be preferred to those before it."""
 
-# openpyxl meets a damaged file in any of these ways.
+# openpyxl, and whichever XML library it finds, meet a damaged file in any of these ways.
 _BROKEN = (
-    InvalidFileException, zipfile.BadZipFile, zlib.error, ParseError, OSError, ValueError, TypeError, AttributeError,
+    InvalidFileException, zipfile.BadZipFile, zlib.error, SyntaxError, OSError, ValueError, TypeError, AttributeError,
     LookupError, RuntimeError, AssertionError, ArithmeticError, EOFError,
 )  # fmt: skip
 
@@ -136,7 +135,7 @@ def _opened(file: BinaryIO) -> Any:
             names = set(archive.namelist())
             entries = archive.infolist()
             unpacked, packed = sum(e.file_size for e in entries), sum(e.compress_size for e in entries)
-    except (zipfile.BadZipFile, OSError) as error:
+    except _BROKEN as error:
         raise _damaged(error) from None
     if "xl/workbook.xml" not in names:
         raise TableError(_other_archive(names))
@@ -164,4 +163,5 @@ def _other_archive(names: set[str]) -> str:
 
 
 def _damaged(error: Exception) -> TableError:
-    return TableError(f"the workbook is damaged ({error}); open it in Excel or LibreOffice and save it again as .xlsx")
+    what = next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
+    return TableError(f"the workbook is damaged ({what}); open it in Excel or LibreOffice and save it again as .xlsx")

@@ -38,8 +38,8 @@ def import_file(
         typer.Option(
             "--map",
             metavar="WHAT=COLUMN",
-            help="What a column is, where the guess is wrong: phone=Mobile, name='Full name', email=, time_zone=, country=, "
-            "ignore=, or a variable of your own. Several times.",
+            help="What a column is, where the guess is wrong: phone=Mobile, name='Full name', email=, time_zone=, "
+            "country=, ignore=, or a variable of your own. Several times.",
         ),
     ] = None,
     preview: Annotated[bool, typer.Option("--preview", help="Only show what would be imported.")] = False,
