@@ -194,16 +194,17 @@ def application(cal: CalCom) -> FastAPI:
 
     @app.get("/v2/bookings", dependencies=both)
     async def get_all(
-        eventTypeId: int, status: str, afterStart: datetime, sortStart: str = "asc",
+        eventTypeId: int, status: str, afterStart: datetime, beforeEnd: datetime | None = None, sortStart: str = "asc",
         take: Annotated[int, Query(ge=1, le=250)] = 100, skip: Annotated[int, Query(ge=0)] = 0,
     ) -> dict[str, Any]:  # fmt: skip
-        wanted = {"upcoming": "accepted", "unconfirmed": "pending"}
+        wanted = {"upcoming": "accepted", "unconfirmed": "pending", "cancelled": "cancelled"}
         states = {wanted[one] for one in status.split(",")}
         found = sorted(
             (
                 one for one in cal.bookings.values()
                 if one["status"] in states and datetime.fromisoformat(one["start"]) >= afterStart
-                and datetime.fromisoformat(one["end"]) >= clock.now()
+                and (beforeEnd is None or datetime.fromisoformat(one["end"]) <= beforeEnd)
+                and (one["status"] == "cancelled" or datetime.fromisoformat(one["end"]) >= clock.now())
             ),
             key=lambda one: one["start"], reverse=sortStart == "desc",
         )  # fmt: skip

@@ -177,6 +177,25 @@ async def test_moving_a_booking_frees_its_old_time(open_calendar: OpenCalendar) 
     )  # the answer was lost, and it is asked again
 
 
+@pytest.mark.parametrize("hour", [11, 9])
+async def test_a_repeated_yes_to_what_was_moved_since_books_nothing_more(
+    open_calendar: OpenCalendar, hour: int
+) -> None:
+    calendar = await open_calendar()
+    made = await calendar.book(at(10), ANA, key="call-1")
+    moved = await calendar.reschedule(made.id, at(hour), key="call-1")
+    again = await calendar.book(at(10), ANA, key="call-1")
+    assert (again.id, again.start) == (moved.id, at(hour))
+    last = await calendar.reschedule(moved.id, at(14), key="call-1")
+    assert (await calendar.book(at(10), ANA, key="call-1")).start == at(14)
+    assert [one.id for one in await calendar.bookings(at(0), at(23))] == [last.id]
+    # Another wish has the old time, and what is cancelled may be booked anew.
+    await calendar.book(at(10), Attendee("Ben", phone="+12025550188"), key="call-2")
+    await calendar.cancel(last.id)
+    with pytest.raises(SlotTaken):
+        await calendar.book(at(10), ANA, key="call-1")
+
+
 async def test_a_booking_stays_where_it_is_when_its_new_time_is_taken(open_calendar: OpenCalendar) -> None:
     calendar = await open_calendar(hours="mon-fri 09:00-11:00")
     made = await calendar.book(at(9), ANA, key="call-1")

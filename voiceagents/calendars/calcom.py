@@ -35,6 +35,11 @@ _BOOKINGS = {"cal-api-version": "2024-08-13"}
 _UID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _PAGE = 100
 _MOST_PAGES = 20
+_STANDING = ("accepted", "pending")
+_LONGEST = timedelta(days=1, minutes=1)
+"""No booking is longer than a day."""
+
+_MOST_MOVES = 20
 _WISH = "voiceagentsWish"
 _PHONE = "voiceagentsPhone"
 _LONGEST_METADATA = 500
@@ -206,7 +211,7 @@ class CalComCalendar:
 
     async def _select(self, **filters: str) -> list[Booking]:
         """The bookings of the event type that stand, in order."""
-        return [_booking(one) for one in await self._rows(**filters)]
+        return [_booking(one) for one in await self._rows(**filters) if one.get("status") in _STANDING]
 
     async def _rows(self, **filters: str) -> list[Mapping[str, Any]]:
         rows: list[Mapping[str, Any]] = []
@@ -222,15 +227,32 @@ class CalComCalendar:
                 found = await self._ask("GET", "/v2/bookings", _BOOKINGS, query={**query, "skip": page * _PAGE})
             except _Refusal as refusal:
                 raise self._problem(refusal) from None
-            rows += [one for one in found if one.get("status") in ("accepted", "pending")]
+            rows += found
             if len(found) < _PAGE:
                 break
         return sorted(rows, key=lambda row: _time(row["start"]))
 
     async def _made(self, start: datetime, wish: str) -> Booking | None:
-        """The booking that this wish has made already."""
-        rows = await self._rows(afterStart=_instant(start - timedelta(minutes=1)))
-        return next((_booking(row) for row in rows if _metadata(row).get(_WISH) == wish), None)
+        """The booking that this wish has made already, wherever it has been moved since."""
+        rows = await self._rows(
+            status="upcoming,unconfirmed,cancelled",
+            afterStart=_instant(start - timedelta(minutes=1)),
+            beforeEnd=_instant(start + _LONGEST),
+        )
+        for row in rows:
+            if _metadata(row).get(_WISH) == wish and (stands := await self._at_last(row)) is not None:
+                return stands
+        return None
+
+    async def _at_last(self, row: Mapping[str, Any]) -> Booking | None:
+        """What has become of a booking: Cal.com cancels one that is moved, and names the one in its place."""
+        for _ in range(_MOST_MOVES):
+            if row.get("status") in _STANDING:
+                return _booking(row)
+            if not (moved_to := row.get("rescheduledToUid")):
+                return None
+            row = await self._get(str(moved_to))
+        return None
 
     async def _get(self, uid: str) -> Mapping[str, Any]:
         if not _UID.fullmatch(uid):

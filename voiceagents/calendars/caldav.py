@@ -81,6 +81,8 @@ class CalDavCalendar(RuledCalendar):
             title=self.rules.title.replace("{name}", attendee.name),
             notes=notes,
         )
+        if made := await self._made(_names(start)[0], key) or await self._moved(ical.origin_of(key, start)):
+            return made
         return await self._put_down(wish, key)
 
     async def reschedule(self, booking_id: str, start: datetime, *, key: str) -> Booking:
@@ -97,7 +99,8 @@ class CalDavCalendar(RuledCalendar):
         booking = _ours(event)
         if booking.start == start:
             return booking
-        moved = await self._put_down(replace(booking, start=start, end=start + self.rules.length), wish, but=booking_id)
+        there = replace(booking, start=start, end=start + self.rules.length)
+        moved = await self._put_down(there, wish, but=booking_id, origin=event.origin)
         # The new time stands before the old one is given up: a crash in between leaves one too many, never none.
         await self._collection.delete(before.href)
         return moved
@@ -117,7 +120,7 @@ class CalDavCalendar(RuledCalendar):
             resource, event = await self._read(booking_id)
             booking = replace(_ours(event), status=BookingStatus.BOOKED)
             try:
-                await self._write(booking, event.key, resource.href, etag=resource.etag)
+                await self._write(booking, event.key, resource.href, origin=event.origin, etag=resource.etag)
             except Conflict:
                 continue
             return booking
@@ -145,13 +148,14 @@ class CalDavCalendar(RuledCalendar):
     async def aclose(self) -> None:
         await self._collection.aclose()
 
-    async def _put_down(self, wish: Booking, key: str, but: str | None = None) -> Booking:
+    async def _put_down(self, wish: Booking, key: str, but: str | None = None, origin: str = "") -> Booking:
         """Writes a booking into its slot, if nobody else has it.
 
         Args:
             wish: the booking, without an id.
             key: of the wish.
             but: a booking of which it takes the place.
+            origin: the wish that made that booking, at the time it was made for.
         """
         for href in _names(wish.start):
             if made := await self._made(href, key):
@@ -160,18 +164,18 @@ class CalDavCalendar(RuledCalendar):
             if await self._rivals(wish, href, but):
                 raise await self._taken(wish.start)
             try:
-                await self._write(wish, key, href, claim=self._starts_may_clash)
+                await self._write(wish, key, href, origin=origin, claim=self._starts_may_clash)
             except Conflict:
                 if made := await self._made(href, key):
                     return made
                 if await self._rivals(wish, href, but, with_own=True):
                     raise await self._taken(wish.start) from None
                 continue  # what has this name lies at another time now, or takes no time: the next name
-            await self._settle(wish, key, href, but)
+            await self._settle(wish, key, href, but, origin)
             return replace(wish, id=href)
         raise await self._taken(wish.start)
 
-    async def _settle(self, wish: Booking, key: str, href: str, but: str | None) -> None:
+    async def _settle(self, wish: Booking, key: str, href: str, but: str | None, origin: str) -> None:
         """Makes a written booking stand, or removes it.
 
         What is in the calendar for good goes first. Of two claims, each written before the other was seen, the one with
@@ -190,7 +194,7 @@ class CalDavCalendar(RuledCalendar):
             await asyncio.sleep(0.1)  # HTTP tells nobody when it changes
         if self._starts_may_clash:
             try:
-                await self._write(wish, key, href, etag="*")
+                await self._write(wish, key, href, origin=origin, etag="*")
             except Conflict:
                 raise await self._taken(wish.start) from None
 
@@ -202,8 +206,15 @@ class CalDavCalendar(RuledCalendar):
             return None
         booking = _ours(event)
         if event.claim:
-            await self._settle(booking, key, href, None)
+            await self._settle(booking, key, href, None, event.origin)
         return booking
+
+    async def _moved(self, origin: str) -> Booking | None:
+        """The booking that this wish has made, if it was moved since."""
+        now = clock.now()
+        events = await self._events(now, now + timedelta(days=self.rules.horizon_days + 1))
+        moved = (event for _, event in events if event.booking and event.origin == origin and not event.claim)
+        return next((_ours(event) for event in moved), None)
 
     async def _rivals(
         self, wish: Booking, href: str, but: str | None, *, with_own: bool = False
@@ -229,12 +240,13 @@ class CalDavCalendar(RuledCalendar):
         return await asyncio.to_thread(read)
 
     async def _write(
-        self, booking: Booking, key: str, href: str, *, etag: str | None = None, claim: bool = False
+        self, booking: Booking, key: str, href: str, *, origin: str, etag: str | None = None, claim: bool = False
     ) -> None:
         text = ical.written(
             booking,
             uid=f"{href.removesuffix('.ics')}@{self.id}",
             key=key,
+            origin=origin or ical.origin_of(key, booking.start),
             now=clock.now(),
             claim=claim,
             sequence=1 if etag else 0,

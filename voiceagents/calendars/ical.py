@@ -37,6 +37,8 @@ class Event:
     """Ours, when we made it."""
     key: str = ""
     """The wish that made it."""
+    origin: str = ""
+    """The wish that made it first, at the time it was made for: it stays when a booking is moved."""
     claim: bool = False
     """Written, but whoever writes it has not looked yet whether another came first."""
 
@@ -106,7 +108,14 @@ def event_in(text: str, href: str, zone: ZoneInfo) -> Event | None:
         return None
 
 
-def written(booking: Booking, *, uid: str, key: str, now: datetime, claim: bool = False, sequence: int = 0) -> str:
+def origin_of(key: str, start: datetime) -> str:
+    """The wish to have a booking at this time."""
+    return f"{key} {start.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+
+
+def written(
+    booking: Booking, *, uid: str, key: str, now: datetime, origin: str = "", claim: bool = False, sequence: int = 0
+) -> str:
     """A booking as an iCalendar object."""
     event: Any = icalendar.Event()
     event.add("UID", uid)
@@ -124,8 +133,8 @@ def written(booking: Booking, *, uid: str, key: str, now: datetime, claim: bool 
     about = [*contact, *([f"Time zone: {who.zone}"] if who.zone else []), booking.notes]
     event.add("DESCRIPTION", "\n".join(_printable(line) for part in about for line in part.splitlines()))
     ours = {
-        "KEY": key, "STATUS": booking.status.value, "NAME": who.name, "PHONE": who.phone, "EMAIL": who.email,
-        "ZONE": who.zone, "NOTES": booking.notes, "CLAIM": "1" if claim else None,
+        "KEY": key, "ORIGIN": origin or origin_of(key, booking.start), "STATUS": booking.status.value, "NAME": who.name,
+        "PHONE": who.phone, "EMAIL": who.email, "ZONE": who.zone, "NOTES": booking.notes, "CLAIM": "1" if claim else None,
     }  # fmt: skip
     for name, value in ours.items():
         if value:
@@ -152,7 +161,10 @@ def _event(one: Any, href: str, zone: ZoneInfo, owner: str | None) -> Event | No
     key = one.get(_OURS + "KEY")
     if key is None:
         return Event(start, end)
-    return Event(start, end, _booking(one, href, start, end), unquote(str(key)), claim=_OURS + "CLAIM" in one)
+    key = unquote(str(key))
+    # Bookings of earlier versions do not say what they came from.
+    origin = unquote(str(one.get(_OURS + "ORIGIN", ""))) or origin_of(key, start)
+    return Event(start, end, _booking(one, href, start, end), key, origin, claim=_OURS + "CLAIM" in one)
 
 
 def _takes_time(one: Any, owner: str | None) -> bool:
