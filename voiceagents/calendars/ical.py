@@ -134,7 +134,8 @@ def written(
     event.add("DESCRIPTION", "\n".join(_printable(line) for part in about for line in part.splitlines()))
     ours = {
         "KEY": key, "ORIGIN": origin or origin_of(key, booking.start), "STATUS": booking.status.value, "NAME": who.name,
-        "PHONE": who.phone, "EMAIL": who.email, "ZONE": who.zone, "NOTES": booking.notes, "CLAIM": "1" if claim else None,
+        "PHONE": who.phone, "EMAIL": who.email, "ZONE": who.zone, "NOTES": booking.notes,
+        "CLAIM": "1" if claim else None,
     }  # fmt: skip
     for name, value in ours.items():
         if value:
