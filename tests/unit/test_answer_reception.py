@@ -205,6 +205,42 @@ async def test_an_announcement_that_goes_on_as_a_voicemail_is_one(answered: Answ
     assert await answered.outcome() is Outcome.VOICEMAIL
 
 
+async def test_an_announcement_and_a_beep_are_a_voicemail_before_its_words_are_read(answered: Answered) -> None:
+    assert answered.hears("The person you are calling is not available.")
+    answered.sounds(1000, 0.4)
+    assert answered.reception.answered_by is AnsweredBy.VOICEMAIL
+    assert await answered.outcome() is Outcome.VOICEMAIL
+
+
+async def test_the_tones_before_a_number_is_said_to_be_out_of_service_make_no_voicemail(answered: Answered) -> None:
+    assert answered.hears("The number you have dialed is not in service.")
+    for hz in (950, 1400, 1777):
+        answered.sounds(hz, 0.33)
+    assert answered.reception.answered_by is AnsweredBy.ANNOUNCEMENT
+    assert await answered.outcome() is Outcome.INVALID_NUMBER
+
+
+async def test_an_announcement_waits_for_words_that_were_heard_and_are_still_being_read(answered: Answered) -> None:
+    answered.speaks()
+    assert answered.hears("The person you are calling is not available.")
+    answered.speaks()
+    await settled()
+    assert not answered.desk.control.ended.done(), "quiet, but not all is read"
+    assert answered.hears("Please leave a message after the tone.")
+    assert await answered.outcome() is Outcome.VOICEMAIL
+
+
+async def test_who_came_to_the_phone_behind_a_screener_is_not_cut_off_by_its_patience(
+    answered: Answered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("voiceagents.livekit.answer.machines._SCREENER_PATIENCE", 0.05)
+    assert answered.hears("Please say your name and why you are calling.")
+    await settled()
+    assert not answered.hears("Hello, this is Ana, what is it?")
+    await asyncio.sleep(0.2)
+    assert not answered.desk.control.ended.done()
+
+
 async def test_the_message_is_left_once_after_the_beep(monkeypatch: pytest.MonkeyPatch) -> None:
     async def no_detection(_: Reception) -> None:
         return None

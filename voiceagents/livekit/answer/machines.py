@@ -7,7 +7,7 @@ hang up. At any moment a person may come to the phone; then it is a conversation
 
 import asyncio
 import re
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,9 @@ _GREETING_OVER = 3.0
 
 _LONGEST_GREETING = 45.0
 _ANNOUNCEMENT_OVER = 2.0
+_READING_TAKES = 4.0
+"""Seconds for which words that were heard are waited for: they may turn an announcement into a voicemail."""
+
 _SCREENER_PATIENCE = 30.0
 _PROMPT_OVER = 0.9
 _LONGEST_PROMPT = 12.0
@@ -54,11 +57,20 @@ class Plan:
 class Machines:
     """What is done with the machine on one call."""
 
-    def __init__(self, plan: Plan, models: SessionModels, desk: "Desk", opening: Prepared | None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        models: SessionModels,
+        desk: "Desk",
+        opening: Prepared | None,
+        unread: Callable[[], bool],
+    ) -> None:
+        """`unread` tells whether something was said whose words are not known yet."""
         self._plan = plan
         self._models = models
         self._desk = desk
         self._opening = opening
+        self._unread = unread
         self._what = AnsweredBy.VOICEMAIL
         self._heard: list[str] = []
         self._beep = asyncio.Event()
@@ -70,7 +82,7 @@ class Machines:
         self._task: asyncio.Task[None] | None = None
 
     def stop(self) -> None:
-        """The call is over."""
+        """The call is over, or a person has come to the phone."""
         if self._task is not None:
             self._task.cancel()
         if self._message is not None:
@@ -225,6 +237,9 @@ class Machines:
 
     async def _announcement(self) -> None:
         await self._desk.quiet(_ANNOUNCEMENT_OVER, _LONGEST_PROMPT)
+        if self._unread():
+            self._new_words.clear()
+            await self._words_within(_READING_TAKES)
         outcome = answering.what_network_said(" ".join(self._heard)) or Outcome.UNREACHABLE
         words = " ".join(self._heard)[:120]
         self._end(outcome, f'the network said "{words}"', EndedBy.CARRIER)

@@ -20,7 +20,7 @@ from livekit import rtc
 from livekit.agents import AMD, AgentSession, stt
 from livekit.agents.voice import SpeechHandle
 
-from voiceagents.calls.states import AnsweredBy
+from voiceagents.calls.states import AnsweredBy, Outcome
 from voiceagents.livekit import answering
 from voiceagents.livekit.answer.machines import Machines, Plan
 from voiceagents.livekit.answer.prepared import Prepared, given_words, opening_words
@@ -118,7 +118,8 @@ class Reception:
         self._segments = 0
         self._speaking = False
         self._spoken = 0
-        """Stretches of speech that have begun; `_segments` of them went on to be read."""
+        """Stretches of speech that have begun; `_segments` of them went on to be read, `_read` are known."""
+        self._read = 0
         self._spoken_before_beep = 0
         self._opening_due = False
         """Whether a hello waits for the opening."""
@@ -179,7 +180,7 @@ class Reception:
         """Somebody answered: all clocks start now."""
         self._desk = desk
         self._answered_at = time.time()
-        self._machines = Machines(self._plan, self._models, desk, self._opening)
+        self._machines = Machines(self._plan, self._models, desk, self._opening, lambda: self._read < self._spoken)
         self._vad.pause_after(_PAUSE_AFTER_HELLO)
         self._go(self._detect())
 
@@ -288,7 +289,11 @@ class Reception:
             return
         self._beeped_at = time.time()
         self._spoken_before_beep = self._spoken
-        if self.with_machine and self._machines is not None:
+        if self.answered_by is AnsweredBy.ANNOUNCEMENT and self.with_machine:
+            # "… is not available", and a beep: a voicemail, unless it says that there is no such number.
+            if answering.what_network_said(" ".join(self._heard)) is not Outcome.INVALID_NUMBER:
+                self._machine(AnsweredBy.VOICEMAIL, "tone")
+        elif self.with_machine and self._machines is not None:
             self._machines.beeped()
         elif self._greets:
             self._machine(AnsweredBy.VOICEMAIL, "tone")
@@ -309,6 +314,7 @@ class Reception:
             self._segments += 1
         if event.type is not stt.SpeechEventType.FINAL_TRANSCRIPT or not self._answered_at:
             return False
+        self._read = self._segments
         text = event.alternatives[0].text.strip() if event.alternatives else ""
         if not text:
             return False
@@ -346,6 +352,7 @@ class Reception:
             self._note(text, event)
             return True
         # A person has come to the phone.
+        self._machines.stop()
         self._phase = _Phase.TALKING
         self._heard = [text]
         self._decide(AnsweredBy.PERSON, "words")
