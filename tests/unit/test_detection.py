@@ -113,7 +113,7 @@ async def test_broken_metadata_that_names_a_number_to_dial_is_refused_whatever_t
 
 
 async def test_broken_metadata_does_not_keep_a_caller_from_being_answered(dispatch: Dispatch) -> None:
-    await dispatch("{broken", "did-+12025550143")
+    await dispatch('{"phone_number": "+12025550144", broken', "did-+12025550143")
     assert dispatch.went == ["inbound"]
 
 

@@ -24,7 +24,7 @@ from voiceagents import logs, storage
 from voiceagents.assistants import sources
 from voiceagents.calls import presence, recordings, watcher
 from voiceagents.calls.history import Gate
-from voiceagents.calls.metadata import JobMetadata, MetadataError, is_outbound_room, parse_job, parse_room
+from voiceagents.calls.metadata import JobMetadata, MetadataError, did_in_room, is_outbound_room, parse_job, parse_room
 from voiceagents.calls.recorder import HistoryUnavailable, Recorder
 from voiceagents.calls.recording_store import RecordingStore
 from voiceagents.db import DatabaseProblem
@@ -123,7 +123,7 @@ async def _route(job: Job) -> None:
             "%s",
             logs.event("❌ JOB_METADATA_REFUSED", room=logs.room(job.room_name), cause=error),
         )
-        if is_outbound_room(job.room_name) or "phone_number" in job.ctx.job.metadata:
+        if is_outbound_room(job.room_name) or _names_a_number(job):
             # Nobody waits in a room that a dispatcher made: no dial, no assistant talking to nobody, a
             # row that says why.
             await outbound.refuse_unreadable(job, context, f"job metadata cannot be used: {error}")
@@ -137,6 +137,12 @@ async def _route(job: Job) -> None:
     else:
         log.info("%s", logs.event("📞 INBOUND_CALL_DETECTED", phone_number=None))
         await inbound.run(job, metadata, context)
+
+
+def _names_a_number(job: Job) -> bool:
+    """Broken as its metadata is, the dispatch meant somebody to be dialled: nobody called the number in the room's
+    name, and one to dial was being told."""
+    return did_in_room(job.room_name) is None and "phone_number" in job.ctx.job.metadata
 
 
 def build_server(settings: Settings, prepare: Callable[[JobProcess], None] = prewarm) -> AgentServer:
