@@ -48,6 +48,9 @@ def test_options_are_read() -> None:
         ("orders", {**HTTP, "url": "https://shop.example:99999/"}, "no address"),
         ("orders", {**HTTP, "parameters": {"type": "array"}}, "is an object"),
         ("orders", {**HTTP, "parameters": {"type": "object", "required": "a"}}, "no JSON schema"),
+        ("orders", {**HTTP, "parameters": {"type": "object", "$ref": "http://169.254.169.254/x"}}, "is elsewhere"),
+        ("orders", {**HTTP, "parameters": {"type": "object", "allOf": [{"$ref": "file:///x"}]}}, "is elsewhere"),
+        ("orders", {**HTTP, "parameters": {"type": "object", "allOf": [{"$ref": "#/$defs/a"}]}}, "is not in it"),
         ("orders", {**HTTP, "headers": {"X-A": "a\r\nX-B: b"}}, "cannot be sent"),
         ("crm", {"type": "mcp", "url": "stdio:rm"}, "https:// or http://"),
     ],
@@ -57,6 +60,11 @@ def test_what_is_wrong_is_said_with_its_place(name: str, options: dict[str, Any]
         read(name, options)
     assert said in str(raised.value)
     assert str(raised.value).startswith(f"tools.{name}")
+
+
+def test_a_schema_may_refer_to_itself() -> None:
+    tree = {"type": "object", "properties": {"child": {"$ref": "#/$defs/n"}}, "$defs": {"n": {"type": "string"}}}
+    assert isinstance(read("orders", {**HTTP, "parameters": tree}), Http)
 
 
 def test_one_bad_tool_costs_no_other() -> None:

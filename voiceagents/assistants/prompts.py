@@ -40,9 +40,14 @@ def spoken_name(name: str | None) -> str:
 
 
 def _given(value: str | None) -> str:
-    """The value, or nothing where it is one of the words that programs write for nothing."""
-    plain = (value or "").strip()
+    """The value in one line, or nothing where it is one of the words that programs write for nothing."""
+    plain = _in_one_line(value or "")
     return "" if plain.lower() in _NOTHING else plain
+
+
+def _in_one_line(value: str) -> str:
+    """What somebody else wrote must not look like lines of ours."""
+    return " ".join(value.split())
 
 
 class Piece(StrEnum):
@@ -99,7 +104,7 @@ def contact_values(
     """The values of one contact's placeholders: own columns first, then the three that every contact has, with
     neutral words for gaps."""
     return {
-        **(variables or {}),
+        **{key: _in_one_line(value) for key, value in (variables or {}).items()},
         "name": spoken_name(name),
         "email": _given(email) or "your email",
         "phone": _given(phone) or "your phone number",

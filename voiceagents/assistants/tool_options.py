@@ -5,12 +5,15 @@ An assistant's `tools` are names with options. The kind of a tool is its option 
 """
 
 import re
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, cast
 from urllib.parse import urlsplit
 
 from jsonschema import Draft202012Validator, SchemaError
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, field_validator
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+from referencing.jsonschema import DRAFT202012
 
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 SECRET = re.compile(r"\bsecret:([A-Za-z0-9_]+)")
@@ -129,6 +132,15 @@ class Http(_Options):
             Draft202012Validator.check_schema(schema)
         except SchemaError as error:
             raise ValueError(f"no JSON schema: {error.message}") from None
+        if elsewhere := next((found for found in _references(schema) if not found.startswith("#")), None):
+            raise ValueError(f"the schema must hold all that it refers to: {elsewhere!r} is elsewhere; use #/$defs/…")
+        try:
+            registry: Registry[Any] = Registry()
+            resolver = registry.with_resource("", DRAFT202012.create_resource(schema)).resolver()
+            for reference in _references(schema):
+                resolver.lookup(reference)
+        except Unresolvable as error:
+            raise ValueError(f"the schema refers to {error.ref!r}, which is not in it") from None
         return schema
 
     @field_validator("headers")
@@ -200,6 +212,18 @@ def read_all(tools: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, ToolOpti
         except ToolProblem as problem:
             problems.append(str(problem))
     return sound, problems
+
+
+def _references(schema: object) -> Iterator[str]:
+    """Everything that a JSON schema refers to. What is not in the schema itself would be fetched from the network."""
+    if isinstance(schema, dict):
+        for key, value in cast("dict[str, object]", schema).items():
+            if key in ("$ref", "$dynamicRef", "$recursiveRef") and isinstance(value, str):
+                yield value
+            yield from _references(value)
+    elif isinstance(schema, list):
+        for one in cast("list[object]", schema):
+            yield from _references(one)
 
 
 def _web_address(url: str) -> str:

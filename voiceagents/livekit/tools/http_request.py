@@ -13,6 +13,7 @@ from urllib.parse import quote
 import httpx
 from jsonschema import Draft202012Validator, ValidationError
 from livekit.agents.llm import RawFunctionTool, ToolError, function_tool
+from referencing import Registry
 
 from voiceagents.assistants.tool_options import PLACEHOLDER, Http
 from voiceagents.livekit.tools.guard import GuardedTransport, Refused
@@ -126,7 +127,9 @@ def _shorter(text: str) -> str:
 
 
 def _check(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> None:
-    found = Draft202012Validator(dict(schema)).iter_errors(dict(arguments))  # pyright: ignore[reportUnknownMemberType]
+    # With a registry of its own, or a reference to elsewhere would be fetched, past the guard.
+    validator = Draft202012Validator(dict(schema), registry=Registry())
+    found = validator.iter_errors(dict(arguments))  # pyright: ignore[reportUnknownMemberType]
     errors = sorted(cast("Iterable[ValidationError]", found), key=lambda error: list(map(str, error.path)))
     if errors:
         told = "; ".join(
