@@ -140,8 +140,7 @@ async def _route(job: Job) -> None:
 
 
 def _names_a_number(job: Job) -> bool:
-    """Broken as its metadata is, the dispatch meant somebody to be dialled: nobody called the number in the room's
-    name, and one to dial was being told."""
+    """True for a dispatch that meant to dial somebody, broken as its metadata is: in a room that nobody called."""
     return did_in_room(job.room_name) is None and "phone_number" in job.ctx.job.metadata
 
 
