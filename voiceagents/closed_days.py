@@ -48,10 +48,8 @@ class ClosedDays:
         if not isinstance(blackout, Iterable) or isinstance(blackout, str | bytes):
             raise ClosedDaysError('blackout dates are a list, such as ["2026-12-24", "2026-12-31/2027-01-02"]')
         dates = frozenset(day for entry in cast(Iterable[object], blackout) for day in _dates(entry))
-        code = (holidays_of or "").strip().upper()
-        if code:
-            _check_country(code)
-        return cls(dates, code or None)
+        code = (holidays_of or "").strip()
+        return cls(dates, _country(code) if code else None)
 
     def why_closed(self, day: date) -> str | None:
         """Why nobody is called on this date; None when calls may go out."""
@@ -80,14 +78,19 @@ def _dates(entry: object) -> Iterable[date]:
     return [start + timedelta(days=n) for n in range((end - start).days + 1)]
 
 
-def _check_country(code: str) -> None:
-    country, _, subdivision = code.partition("-")
+def _country(code: str) -> str:
+    """The code as the library writes it, which is not always in capitals ("BE-Flemish")."""
+    country, _, subdivision = code.upper().partition("-")
     known = holidays.list_supported_countries()
     if len(country) != 2 or country not in known:
         raise ClosedDaysError(f'no holidays are known for "{code}"; write a two-letter country code, such as US or GB')
-    if subdivision and subdivision not in known[country]:
-        parts = ", ".join(f"{country}-{part}" for part in known[country]) or "none"
-        raise ClosedDaysError(f'{country} has no part "{subdivision}" with holidays of its own; known are: {parts}')
+    if not subdivision:
+        return country
+    for part in known[country]:
+        if part.upper() == subdivision:
+            return f"{country}-{part}"
+    parts = ", ".join(f"{country}-{part}" for part in known[country]) or "none"
+    raise ClosedDaysError(f'{country} has no part "{subdivision}" with holidays of its own; known are: {parts}')
 
 
 @cache

@@ -253,6 +253,7 @@ def test_closed_days_that_cannot_be_understood_are_refused_and_fail_closed(
 def test_regional_holidays_are_kept_where_they_are_held() -> None:
     assert ClosedDays.parse((), "DE-BY").why_closed(date(2026, 1, 6))
     assert ClosedDays.parse((), "DE").why_closed(date(2026, 1, 6)) is None
+    assert ClosedDays.parse((), "be-flemish").holidays_of == "BE-Flemish"
     assert ClosedDays.parse([date(2026, 5, 4)]).why_closed(date(2026, 5, 4)) == "2026-05-04 is a blackout date"
 
 
