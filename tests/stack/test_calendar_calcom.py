@@ -44,7 +44,7 @@ def at(hour: int, minute: int = 0, day: int = 9) -> datetime:
 )
 async def test_every_way_of_saying_taken_offers_other_slots_and_claims_nothing(
     open_calcom: OpenCalendar, cal_com: CalCom, answer: tuple[int, str]
-) -> None:
+) -> None:  # TC-079
     calendar = await open_calcom(hours="mon-fri 09:00-11:00")
     cal_com.broken = [answer]
     with pytest.raises(SlotTaken) as taken:
@@ -117,7 +117,7 @@ async def test_what_the_event_type_does_not_offer_is_refused_with_others_to_choo
 
 async def test_a_caller_in_another_zone_gets_one_instant_that_is_kept_with_their_zone(
     open_calcom: OpenCalendar, cal_com: CalCom
-) -> None:
+) -> None:  # TC-082
     calendar = await open_calcom(zone="Europe/London", hours="mon-fri 09:00-21:00", horizon_days=300)
     reading = spoken.understand("July 15 at 2 pm, I am in New York", NOW, ZoneInfo("Europe/London"))
     assert isinstance(reading, spoken.Moment)

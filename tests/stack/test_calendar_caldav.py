@@ -63,7 +63,7 @@ async def test_what_the_owner_enters_by_hand_is_seen_at_once(open_caldav: OpenCa
 
 async def test_all_day_and_floating_events_are_those_of_the_calendars_zone(
     open_caldav: OpenCalendar, shelf: Shelf
-) -> None:
+) -> None:  # TC-085
     clock.set_source(lambda: datetime(2026, 9, 29, 12, tzinfo=UTC))
     calendar = await open_caldav(zone="Europe/Berlin", hours="mon-fri 08:00-11:00", slot_minutes=60)
     shelf.enter("DTSTART;VALUE=DATE:20261001", "DTEND;VALUE=DATE:20261002", "SUMMARY:Fair")

@@ -77,7 +77,9 @@ async def test_a_booking_takes_its_slot_and_is_found_by_its_person(open_calendar
     assert made.notes == "first visit"
 
 
-async def test_a_slot_that_somebody_took_between_offer_and_yes_is_not_promised(open_calendar: OpenCalendar) -> None:
+async def test_a_slot_that_somebody_took_between_offer_and_yes_is_not_promised(
+    open_calendar: OpenCalendar,
+) -> None:  # TC-079
     calendar = await open_calendar(hours="mon-fri 09:00-11:00")
     assert "09:30" in await starts(calendar)
     await calendar.book(at(9, 30), ANA, key="call-1")
@@ -249,7 +251,7 @@ async def test_a_booking_that_is_over_is_neither_moved_nor_listed(open_calendar:
 
 async def test_what_needs_the_owners_word_is_requested_keeps_its_time_and_is_booked_once_confirmed(
     open_calendar: OpenCalendar,
-) -> None:
+) -> None:  # TC-086
     calendar = await open_calendar(hours="mon-fri 15:00-16:00", needs_confirmation=True)
     asked = await calendar.book(at(15), ANA, key="call-a")
     assert asked.status is BookingStatus.REQUESTED
@@ -262,7 +264,7 @@ async def test_what_needs_the_owners_word_is_requested_keeps_its_time_and_is_boo
 @pytest.mark.parametrize(("day", "month", "hour"), [(30, 10, 13), (2, 11, 14)])
 async def test_nine_oclock_is_bookable_on_both_sides_of_the_clock_change(
     open_calendar: OpenCalendar, day: int, month: int, hour: int
-) -> None:
+) -> None:  # TC-080
     calendar = await open_calendar()
     midnight = datetime(2026, month, day, tzinfo=NEW_YORK)
     first = (await calendar.free(midnight, midnight + timedelta(days=1)))[0]

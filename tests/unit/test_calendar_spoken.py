@@ -109,7 +109,7 @@ def choices(text: str, now: datetime = NOW) -> list[str]:
         ("tomorrow 3 p.m. Pacific", "Fri 2026-10-09 15:00"),
     ],
 )
-def test_a_time_that_is_plain(text: str, meant: str) -> None:
+def test_a_time_that_is_plain(text: str, meant: str) -> None:  # TC-083
     assert understood(text) == meant
 
 
@@ -206,7 +206,7 @@ def test_an_hour_without_a_day_in_a_week_is_asked_for_its_day() -> None:
         ("", "no day and no time"),
     ],
 )
-def test_what_cannot_be_booked_says_why_and_offers_nothing(text: str, why: str) -> None:
+def test_what_cannot_be_booked_says_why_and_offers_nothing(text: str, why: str) -> None:  # TC-083
     reading = understand(text, NOW, NEW_YORK)
     assert isinstance(reading, Unclear)
     assert why in reading.why
@@ -259,7 +259,7 @@ def test_the_hour_that_comes_twice_is_asked_for_and_the_one_that_is_skipped_is_m
     assert understood("March 14 2027 at 2:30 am") == "Sun 2027-03-14 03:30"
 
 
-def test_nine_stays_nine_on_both_sides_of_the_clock_change() -> None:
+def test_nine_stays_nine_on_both_sides_of_the_clock_change() -> None:  # TC-080
     for day, hour in ((30, 13), (31, 13)):
         reading = understand(f"October {day} at 9", NOW, NEW_YORK)
         assert reading.start.astimezone(UTC).hour == hour  # type: ignore[union-attr]
@@ -269,7 +269,7 @@ def test_nine_stays_nine_on_both_sides_of_the_clock_change() -> None:
     assert say(after.start, NEW_YORK) == "Monday, November 2 at 9 AM"
 
 
-def test_a_caller_in_another_zone_means_their_own_clock() -> None:
+def test_a_caller_in_another_zone_means_their_own_clock() -> None:  # TC-082
     july = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
     reading = understand("July 15 at 2 pm, I am in New York", july, LONDON)
     assert isinstance(reading, Moment)

@@ -98,7 +98,7 @@ async def test_a_second_yes_books_no_second_time() -> None:
         assert len(calendar.standing) == 1
 
 
-async def test_a_slot_that_somebody_else_took_meanwhile_is_not_promised_and_others_are_offered() -> None:
+async def test_a_slot_that_somebody_else_took_meanwhile_is_not_promised_and_others_are_offered() -> None:  # TC-079
     calendar = PaperCalendar()
     async with Desk(with_calendar(), calendar) as desk:
         await talk(desk, "I'd like to book an appointment tomorrow at three.", "My name is Ana Lopez.")
@@ -119,14 +119,14 @@ async def test_a_day_that_is_past_is_not_booked() -> None:
     assert {use.status for use in desk.used} == {ToolStatus.ERROR}
 
 
-async def test_a_booking_that_its_owner_must_agree_to_is_told_as_requested() -> None:
+async def test_a_booking_that_its_owner_must_agree_to_is_told_as_requested() -> None:  # TC-086
     calendar = PaperCalendar(status=BookingStatus.REQUESTED)
     async with Desk(with_calendar(), calendar) as desk:
         await talk(desk, "I'd like to book an appointment tomorrow at three.", "My name is Ana.", "Yes.")
     assert (desk.used[-1].result or "").startswith("Requested")
 
 
-async def test_a_hidden_caller_is_asked_for_a_number_before_anything_is_booked() -> None:
+async def test_a_hidden_caller_is_asked_for_a_number_before_anything_is_booked() -> None:  # TC-074
     calendar = PaperCalendar()
     async with Desk(with_calendar(), calendar, caller=None) as desk:
         await talk(desk, "I'd like to book an appointment tomorrow at three.", "My name is Ana.")
@@ -175,7 +175,7 @@ async def test_a_yes_to_one_time_books_no_other() -> None:
     assert calendar.standing == []
 
 
-async def test_a_date_of_the_models_own_that_is_past_is_refused() -> None:
+async def test_a_date_of_the_models_own_that_is_past_is_refused() -> None:  # TC-083
     calendar = PaperCalendar()
     async with Desk(with_calendar(), calendar) as desk:
         answer = await call(desk, "book_appointment", start_time="2024-08-16T09:00", caller_name="Ana", confirmed=True)
@@ -190,7 +190,7 @@ async def test_nobody_is_booked_without_a_name(name: str) -> None:
     assert answer.startswith("ERROR The appointment needs a name")
 
 
-async def test_who_says_where_they_are_hears_both_clocks_and_is_booked_at_the_one_instant() -> None:
+async def test_who_says_where_they_are_hears_both_clocks_and_is_booked_at_the_one_instant() -> None:  # TC-082
     calendar = PaperCalendar()
     async with Desk(with_calendar(), calendar) as desk:
         answer = await call(desk, "book_appointment", start_time="tomorrow at 2 pm London time", caller_name="Ana")

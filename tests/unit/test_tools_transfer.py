@@ -110,7 +110,7 @@ async def test_who_names_nobody_is_asked_whom_they_want() -> None:
 )
 async def test_a_transfer_that_fails_leaves_the_caller_with_us_and_is_told_in_words(
     error: BaseException, said: str
-) -> None:
+) -> None:  # TC-077
     async with Desk(operator(), livekit=LiveKit(error)) as desk:
         await desk.say("Please transfer me to the front desk.")
         (use,) = desk.used
