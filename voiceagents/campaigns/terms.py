@@ -29,6 +29,11 @@ def _none_in_words(value: object) -> object:
     return None if isinstance(value, str) and value.strip().lower() in _NONE else value
 
 
+def _no_country(value: object) -> object:
+    # "no" is Norway.
+    return None if isinstance(value, str) and value.strip().lower() in ("", "none") else value
+
+
 def _zone(value: object) -> object:
     return zone_named(value).key if isinstance(value, str) else value
 
@@ -120,10 +125,10 @@ class Terms(BaseModel):
     prompt: Annotated[str, StringConstraints(max_length=50_000)] = ""
     assistant_id: Annotated[_Text | None, _OrNone] = None
     trunk_id: Annotated[_Text | None, _OrNone] = None
-    default_region: Annotated[str | None, BeforeValidator(_region), _OrNone] = None
+    default_region: Annotated[str | None, BeforeValidator(_region), BeforeValidator(_no_country)] = None
     time_zone: Annotated[str, BeforeValidator(_zone)] = "UTC"
     window: Annotated[dict[str, Any], BeforeValidator(_window)] = Field(default_factory=dict[str, Any])
-    holidays_of: Annotated[str | None, BeforeValidator(_country), _OrNone] = None
+    holidays_of: Annotated[str | None, BeforeValidator(_country), BeforeValidator(_no_country)] = None
     blackout: Annotated[list[str], BeforeValidator(_blackout)] = Field(default_factory=list[str])
     starts_at: _Moment = None
     expires_at: _Moment = None
