@@ -25,6 +25,7 @@ from voiceagents.zones import UnknownZone, zone_named
 
 _UNQUOTED = re.compile(r'="([^"]*)"')
 _LONGEST_NAME = 200
+_LONGEST_VALUE = 200
 # What a call's metadata hold beside the prompt and the contact's own columns: ids, name, email, number.
 _METADATA_REST = 4096
 _LEAST_ROOM = 16 * 1024
@@ -83,7 +84,6 @@ class ContactReader:
 
     def __init__(self, mapping: ColumnMapping, default_region: str | None, prompt: str = "") -> None:
         self._mapping = mapping
-        self.phone_column = mapping.phone
         self._width = len(mapping.headers)
         self._numbers = Numbers(default_region)
         self._variables = list(mapping.variables.items())
@@ -120,6 +120,10 @@ class ContactReader:
                     f"the row's own columns hold {size} bytes, and a call can take {self._room} beside the prompt"
                 )
         return Contact(phone, name[:_LONGEST_NAME], email[:_LONGEST_NAME], zone, variables), notice
+
+    def refusal(self, row: Row, problem: RowProblem) -> Refused:
+        """A row that is no contact, for the report."""
+        return Refused(row.line, row.cells[self._mapping.phone][:_LONGEST_VALUE], str(problem), row.cells)
 
 
 @dataclass
@@ -184,7 +188,7 @@ def _batch(rows: Iterable[Row], reader: ContactReader, ids: ContactIds, number: 
             try:
                 contact, notice = reader.contact(row)
             except RowProblem as problem:
-                batch.refused.append(Refused(row.line, _value(row, reader), str(problem), row.cells))
+                batch.refused.append(reader.refusal(row, problem))
                 continue
             if notice is not None:
                 batch.notices.append(Notice(row.line, notice))
@@ -207,11 +211,6 @@ def _batch(rows: Iterable[Row], reader: ContactReader, ids: ContactIds, number: 
     batch.contacts = len(seen)
     batch.block = lines.getvalue().encode(errors="replace")
     return batch
-
-
-def _value(row: Row, reader: ContactReader) -> str:
-    column = reader.phone_column
-    return row.cells[column] if column < len(row.cells) else ""
 
 
 @lru_cache(4096)

@@ -109,7 +109,7 @@ def preview(
             try:
                 contacts.append((row.line, reader.contact(row)[0]))
             except RowProblem as problem:
-                refused.append(Refused(row.line, row.cells[mapping.phone], str(problem), row.cells))
+                refused.append(reader.refusal(row, problem))
         return Preview(table.headers, mapping, contacts, refused, table.notes)
 
 

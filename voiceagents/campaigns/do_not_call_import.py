@@ -14,6 +14,7 @@ from voiceagents.phone import InvalidPhoneNumber
 
 _BATCH = 5_000
 _REFUSALS_KEPT = 1_000
+_LONGEST_TEXT = 200
 _REASONS = ("reason", "why", "comment", "note")
 
 
@@ -44,7 +45,7 @@ class Imported:
         """Counts a refused row."""
         self.refused += 1
         if len(self.refusals) < _REFUSALS_KEPT:
-            self.refusals.append(Refused(line, cell, reason))
+            self.refusals.append(Refused(line, cell[:_LONGEST_TEXT], reason))
 
 
 async def import_table(

@@ -64,7 +64,7 @@ class Numbers:
     def _of(self, country: str) -> "Numbers":
         if (region := region_named(country)) is None:
             raise phone.InvalidPhoneNumber(
-                f'"{country}" is no country that is known; write it as GB or +44, or the number with + in front'
+                f'"{country[:40]}" is no country that is known; write it as GB or +44, or the number with + in front'
             )
         if region not in self._of_regions:
             self._of_regions[region] = Numbers(region)
