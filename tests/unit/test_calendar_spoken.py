@@ -256,6 +256,9 @@ def test_the_hour_that_comes_twice_is_asked_for_and_the_one_that_is_skipped_is_m
     twice = understand("November 1 at 1:30 am", NOW, NEW_YORK)
     assert isinstance(twice, Unclear)
     assert [c.start.astimezone(UTC).hour for c in twice.choices] == [5, 6]
+    said = [say(c.start, NEW_YORK) for c in twice.choices]
+    assert said[0] == "Sunday, November 1 at 1:30 AM, before the clocks change"
+    assert [understand(words, NOW, NEW_YORK) for words in said] == list(twice.choices)
     assert understood("March 14 2027 at 2:30 am") == "Sun 2027-03-14 03:30"
 
 
@@ -339,7 +342,7 @@ def test_what_is_said_aloud_is_understood_as_the_same_instant(instant: datetime,
     there = instant.astimezone(zone)
     clock = say(instant, zone, now=NOW).rpartition(" at ")[2]
     reading = understand(f"{say_day(there.date())} {there.year} at {clock}", NOW, zone)
-    known = reading.choices if isinstance(reading, Unclear) else [reading]
+    known = [] if isinstance(reading, Unclear) else [reading]
     assert instant in [choice.start.astimezone(UTC) for choice in known]
 
 

@@ -24,6 +24,7 @@ _SPAN = re.compile(
     rf"\b(?P<in>in (?:about )?)?{_COUNT}(?P<half> and a half)? (?P<unit>minute|min|hour)s?(?P<more> and a half)?"
     r"(?(in)(?: from now)?| from now)\b"
 )
+_CHANGE = re.compile(r"\b(before|after) the clocks change\b", re.IGNORECASE)
 _NEGATIVE = re.compile(r"\b(?:not|never|no|except|cannot|\w+n't|but)\b")
 
 
@@ -76,6 +77,11 @@ def understand(
         earliest_hour: an hour without am, pm or part of the day is the first such o'clock from this hour on: with 7,
             "six" is 6 PM and "eight" is 8 AM.
     """
+    if change := _CHANGE.search(text):
+        reading = understand(text.replace(change[0], " "), now, zone, day=day, earliest_hour=earliest_hour)
+        after = change[1].lower() == "after"
+        said = [one for one in _choices(reading) if isinstance(one, Moment) and one.start.fold == after]
+        return said[0] if len(said) == 1 else reading
     if named := zone_in(text):
         zone, text = named
     today = now.astimezone(zone)
@@ -119,7 +125,7 @@ def say(instant: datetime, zone: ZoneInfo, *, now: datetime | None = None, also:
             time, that is 7 PM London time".
     """
     local = instant.astimezone(zone)
-    said = f"{say_day(local.date(), now and now.astimezone(zone).date())} at {_clock(local)}"
+    said = f"{say_day(local.date(), now and now.astimezone(zone).date())} at {_clock(local)}{_which(local)}"
     if also is None:
         return said
     other = instant.astimezone(also)
@@ -147,6 +153,13 @@ def say_slots(starts: Sequence[datetime], zone: ZoneInfo, *, now: datetime | Non
 
 def _listed(words: list[str]) -> str:
     return f"{', '.join(words[:-1])} or {words[-1]}" if len(words) > 1 else words[0]
+
+
+def _which(local: datetime) -> str:
+    """Of a time that comes twice: the first or the second."""
+    if local.replace(fold=0).utcoffset() == local.replace(fold=1).utcoffset():
+        return ""
+    return f", {'after' if local.fold else 'before'} the clocks change"
 
 
 def _clock(local: datetime) -> str:

@@ -36,6 +36,9 @@ _OTHER_CITIES = {
     "Asia/Shanghai": "beijing, shenzhen, guangzhou",
     "Asia/Tokyo": "osaka, kyoto",
 }
+_NO_CITIES = {"easter", "center", "knox", "wake", "midway", "troll", "currie"}
+"""Names of zones that mean something else in a sentence: "in Easter week"."""
+
 _REGIONS = ("Africa", "America", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific")
 
 
@@ -72,6 +75,7 @@ def _keys() -> dict[str, str]:
         for key in sorted(available_timezones(), reverse=True)
         if key.startswith(_REGIONS) and "/" in key
     }
+    cities = {city: key for city, key in cities.items() if city not in _NO_CITIES}
     others = {city: key for key, names in _OTHER_CITIES.items() for city in names.split(", ")}
     return cities | others | _SPOKEN
 
