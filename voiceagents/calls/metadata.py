@@ -116,8 +116,9 @@ def parse_job(raw: str | None) -> JobMetadata:
     """Job metadata from its string.
 
     Nothing at all, `{}` or no `phone_number` mean an inbound call.
-        Raises:
-            MetadataError: not JSON, not an object, or too long.
+
+    Raises:
+        MetadataError: not JSON, not an object, or too long.
     """
     values = _object(raw)
     reader = _Reader(values)

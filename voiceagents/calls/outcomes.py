@@ -34,6 +34,7 @@ class Trouble(StrEnum):
 
     TIMEOUT = "timeout"
     """Our own request ran out of time: the phone may still be ringing."""
+
     CONNECTION = "connection"
     """LiveKit could not be reached or the connection broke: the phone may be ringing."""
 

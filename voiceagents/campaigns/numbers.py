@@ -9,7 +9,7 @@ A list may say in a column of its own which country a number without a country c
 """
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, SUPPORTED_REGIONS, PhoneMetadata, region_code_for_country_code
@@ -71,6 +71,7 @@ class Numbers:
         return self._of_regions[region]
 
 
+@lru_cache(4096)
 def region_named(words: str) -> str | None:
     """The region of a country as lists write it: GB, +44, 0044, United Kingdom, Royaume-Uni. None: no such country.
 

@@ -115,7 +115,7 @@ async def dial(livekit: api.LiveKitAPI, dial: Dial) -> api.SIPParticipantInfo:
 async def delete_room(livekit: api.LiveKitAPI, room: str, *, seconds: float = 10.0) -> bool:
     """Deletes the room, which ends every phone call in it (BYE, or CANCEL while it rings).
 
-    True when the room is gone.     Tries again until `seconds` are over: a room that stays is a person who listens to
+    True when the room is gone. Tries again until `seconds` are over: a room that stays is a person who listens to
     silence.
     """
     deadline = time.monotonic() + seconds
