@@ -233,6 +233,30 @@ async def test_of_several_appointments_the_caller_says_which() -> None:
     assert calendar.standing == [(local(27, 10), "Ana Lopez")]
 
 
+@pytest.mark.parametrize(
+    ("which", "gone"),
+    [
+        ("next Friday", 27),  # which may be that of next week, too, but there is only this one
+        ("the ten o'clock one", 27),
+        ("the nine o'clock one", 30),
+        ("the one on Monday morning", 30),
+        ("November 30th", 30),
+        ("the one in November", None),
+        ("my appointment", None),
+        ("tomorrow", None),
+    ],
+)
+async def test_an_appointment_is_known_by_what_a_caller_may_say_of_it(which: str, gone: int | None) -> None:
+    calendar = PaperCalendar(booked=[booked(27, 10), booked(30, 9, identity="b2")])
+    async with Desk(with_calendar(), calendar) as desk:
+        answer = await call(desk, "cancel_appointment", which=which)
+        assert ("more than one appointment" in answer) is (gone is None)
+        await desk.say("Yes.")
+        await call(desk, "cancel_appointment", which=which, confirmed=True)
+    left = [day for day in (27, 30) if day != gone]
+    assert [start.day for start, _ in calendar.standing] == left
+
+
 async def test_a_stranger_who_knows_a_number_but_no_name_learns_and_cancels_nothing() -> None:
     calendar = PaperCalendar(booked=[booked(27, 10, phone="+12025550199")])
     async with Desk(with_calendar(), calendar) as desk:

@@ -53,6 +53,7 @@ def test_options_are_read() -> None:
         ("orders", {**HTTP, "parameters": {"type": "object", "allOf": [{"$ref": "#/$defs/a"}]}}, "is not in it"),
         ("orders", {**HTTP, "headers": {"X-A": "a\r\nX-B: b"}}, "cannot be sent"),
         ("crm", {"type": "mcp", "url": "stdio:rm"}, "https:// or http://"),
+        ("crm", {"type": "mcp", "url": "https://crm.example/", "headers": {"X-A": "a\r\nX-B: b"}}, "cannot be sent"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_with_its_place(name: str, options: dict[str, Any], said: str) -> None:

@@ -146,10 +146,7 @@ class Http(_Options):
     @field_validator("headers")
     @classmethod
     def _are_headers(cls, headers: dict[str, str]) -> dict[str, str]:
-        for name, value in headers.items():
-            if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or re.search(r"[\r\n\x00]", value):
-                raise ValueError(f"{name!r} cannot be sent as a header")
-        return headers
+        return _sendable(headers)
 
 
 class Mcp(_Options):
@@ -167,6 +164,11 @@ class Mcp(_Options):
     @classmethod
     def _is_an_address(cls, url: str) -> str:
         return _web_address(url)
+
+    @field_validator("headers")
+    @classmethod
+    def _are_headers(cls, headers: dict[str, str]) -> dict[str, str]:
+        return _sendable(headers)
 
 
 ToolOptions = Annotated[
@@ -212,6 +214,13 @@ def read_all(tools: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, ToolOpti
         except ToolProblem as problem:
             problems.append(str(problem))
     return sound, problems
+
+
+def _sendable(headers: dict[str, str]) -> dict[str, str]:
+    for name, value in headers.items():
+        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or re.search(r"[\r\n\x00]", value):
+            raise ValueError(f"{name!r} cannot be sent as a header")
+    return headers
 
 
 def _references(schema: object) -> Iterator[str]:

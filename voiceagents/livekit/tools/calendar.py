@@ -23,7 +23,6 @@ from voiceagents.calendars.base import (
     CalendarProblem,
     SlotRefused,
 )
-from voiceagents.calendars.spoken import Stretch
 from voiceagents.calls.states import MessageKind
 from voiceagents.livekit.tools.in_call import InCall
 from voiceagents.livekit.tools.message import note, number_of
@@ -242,17 +241,12 @@ class Appointments:
                 "There is no appointment under this number. Ask for the name and the number it was booked with."
             )
         if which and len(found) > 1:
-            found = [one for one in found if self._is_on(one, which)] or found
+            named = self._offers.named([one.start for one in found], which)
+            found = [one for one in found if one.start in named] or found
         if len(found) > 1:
             listed = "; ".join(self._offers.say(one.start) for one in found)
             raise ToolError(f"There is more than one appointment: {listed}. Ask the caller which.")
         return found[0]
-
-    def _is_on(self, booking: Booking, words: str) -> bool:
-        understood = self._offers.understood(words)
-        if isinstance(understood, Stretch):
-            return understood.start <= booking.start < understood.end
-        return understood.start == booking.start
 
     # What may happen
 

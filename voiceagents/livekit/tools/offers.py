@@ -98,14 +98,24 @@ class Offers:
         """ "The 9:30" names one of the times that were offered, whatever its day."""
         meant: set[datetime] = set()
         for start in self._offered:
-            morning = start.astimezone(self._theirs).replace(hour=0, minute=0, second=0, microsecond=0)
-            understood = spoken.understand(words, morning, self._theirs)
+            understood = spoken.understand(words, self._morning(start), self._theirs)
             if isinstance(understood, Moment) and understood.start == start:
                 meant.add(start)
         exact = spoken.understand(words, self._now(), self._theirs)
         if isinstance(exact, Moment) and exact.start in meant:
             return self._offered[exact.start]
         return self._offered[meant.pop()] if len(meant) == 1 else None
+
+    def named(self, instants: Sequence[datetime], words: str) -> list[datetime]:
+        """Those of these instants that are meant: reckoned from now, or else ("the nine o'clock one") from their days."""
+        self.caller_zone = spoken.zone_named(words) or self.caller_zone
+        meant = [one for one in instants if _holds(spoken.understand(words, self._now(), self._theirs), one)]
+        return meant or [
+            one for one in instants if _holds(spoken.understand(words, self._morning(one), self._theirs), one)
+        ]
+
+    def _morning(self, instant: datetime) -> datetime:
+        return instant.astimezone(self._theirs).replace(hour=0, minute=0, second=0, microsecond=0)
 
     def understood(self, words: str) -> Moment | Stretch:
         """The time that is meant.
@@ -135,6 +145,12 @@ class Offers:
     @property
     def _theirs(self) -> ZoneInfo:
         return self.caller_zone or self._zone
+
+
+def _holds(understood: Moment | Stretch | Unclear, instant: datetime) -> bool:
+    """Whether the instant is what was said, or one of the things that may have been meant."""
+    readings = understood.choices if isinstance(understood, Unclear) else (understood,)
+    return any(one.holds(instant) if isinstance(one, Stretch) else one.start == instant for one in readings)
 
 
 def _spread(slots: list[Slot], count: int) -> list[Slot]:
