@@ -164,6 +164,12 @@ def workbook(*rows: list[object], **sheets: list[list[object]]) -> bytes:
             id="a header of two rows",
         ),
         pytest.param(
+            b"who,kind,reach\nAna,phone,none\nBen,mobile,+12025550144\n",
+            ["who", "kind", "reach"],
+            [(2, ["Ana", "phone", "none"]), (3, ["Ben", "mobile", BEN])],
+            id="a row of data that says phone",
+        ),
+        pytest.param(
             "\u200bphone\u200b,\u202aname\u202c\n+12025550143,Ana\n".encode(),
             ["phone", "name"],
             [(2, [ANA, "Ana"])],
@@ -253,6 +259,7 @@ def test_what_a_person_knows_better_wins() -> None:
     [
         (f"{ANA}\n{BEN}\n", [[ANA], [BEN]]),
         (f"{ANA}, {BEN},+12025550145", [[ANA], [BEN], ["+12025550145"]]),
+        (f"{ANA} {BEN}", [[ANA], [BEN]]),
         (f"{ANA}\tAna\n{BEN}\tBen", [[ANA, "Ana"], [BEN, "Ben"]]),
     ],
 )

@@ -97,3 +97,5 @@ COUNTRY = _set(
     " pais, codigo de pais, codigo pais, paese, nazione, prefisso internazionale, landcode, kraj, ulke, ulke kodu,"
     " страна, код страны, 国家, 国, 国家代码, 국가, البلد"
 )
+
+KNOWN = PHONE.keys() | NAME | FIRST_NAME | MIDDLE_NAME | LAST_NAME | EMAIL | TIME_ZONE | COUNTRY

@@ -233,7 +233,8 @@ class _Columns:
             (
                 i
                 for i, header in enumerate(self._plain)
-                if header in header_words.COUNTRY and self._share(i, lambda cell: region_named(cell) is not None) >= 0.8
+                if header in header_words.COUNTRY
+                and self._share(i, lambda cell: region_named(cell) is not None) >= _ENOUGH
             ),
             None,
         )

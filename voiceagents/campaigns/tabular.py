@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from voiceagents.campaigns.delimited import Delimited
 from voiceagents.campaigns.encodings import is_wide
-from voiceagents.campaigns.header_words import PHONE, plain
+from voiceagents.campaigns.header_words import KNOWN, PHONE, plain
 from voiceagents.campaigns.rows import Row, TableError, visible
 from voiceagents.campaigns.workbook import Workbook
 from voiceagents.phone import looks_like_number
@@ -24,6 +24,9 @@ from voiceagents.phone import looks_like_number
 __all__ = ["Pasted", "Reading", "Row", "Source", "Table", "TableError", "open_table"]
 
 SAMPLED_ROWS = 100
+
+_BESIDE = re.compile(r"(?<=\d) +(?=\+\d)")
+"""Between numbers that were pasted side by side."""
 
 _PREAMBLE = 5
 _MOST_COLUMNS = 1000
@@ -141,7 +144,7 @@ def open_table(source: Source, reading: Reading | None = None) -> Generator[Tabl
     how = reading or Reading()
     match source:
         case Pasted(text):
-            with io.BytesIO(text.encode("utf-8", "replace")) as file:
+            with io.BytesIO(_BESIDE.sub("\n", text).encode("utf-8", "replace")) as file:
                 yield Table(Delimited(file, encoding="utf-8", delimiter=how.delimiter), how.header, one_per_cell=True)
             return
         case Path():
@@ -172,7 +175,7 @@ def _first_row_of_table(rows: list[Row]) -> int:
     for index, row in enumerate(rows[:_PREAMBLE]):
         if any(map(looks_like_number, row.cells)):
             break
-        if any(plain(cell) in PHONE for cell in row.cells):
+        if _names_columns(row.cells):
             return index
     for index, row in enumerate(rows[:_PREAMBLE]):
         if any(map(looks_like_number, row.cells)):
@@ -180,6 +183,12 @@ def _first_row_of_table(rows: list[Row]) -> int:
         if sum(bool(cell.strip()) for cell in row.cells) > 1:
             return index
     return 0
+
+
+def _names_columns(cells: list[str]) -> bool:
+    """True for "phone, name", or "phone" alone; a row of data may say "phone" in one of its cells."""
+    words = [plain(cell) for cell in cells if cell.strip()]
+    return any(word in PHONE for word in words) and sum(word in KNOWN for word in words) >= min(2, len(words))
 
 
 def _width(cells: list[str]) -> int:
