@@ -332,6 +332,14 @@ async def test_an_opening_that_is_late_gives_way_to_words_that_want_another_answ
     assert at.desk.session.said == []
 
 
+async def test_a_bye_that_is_the_first_word_was_a_hi(picked_up_at_once: tuple[Answered, SlowVoice]) -> None:
+    at, voice = picked_up_at_once
+    assert at.hears("Bye.")
+    voice.go.set()
+    await settled()
+    assert at.desk.session.said == ["This is the garden shop."]
+
+
 async def test_an_opening_that_is_late_gives_way_to_a_machine(picked_up_at_once: tuple[Answered, SlowVoice]) -> None:
     at, voice = picked_up_at_once
     assert at.hears("Please leave a message after the tone.")

@@ -194,7 +194,7 @@ class Conversation:
 
     def verdict(self, ending: Ending) -> Ending:
         """The ending with what is known by now: last words may have come in after the line went dead."""
-        if self.reception is not None and self.reception.with_machine and ending.outcome in _OPEN:
+        if self.reception is not None and self._with_machine and ending.outcome in _OPEN:
             return of_machine(self.reception.answered_by, ending)
         if ending.outcome in _OPEN or ending.outcome in self.wishes:
             return replace(
@@ -230,8 +230,8 @@ class Conversation:
         ]
 
     @property
-    def _opened_from_memory(self) -> bool:
-        return self.reception is not None and self.reception.opened_with is not None
+    def _with_machine(self) -> bool:
+        return self.reception is not None and self.reception.with_machine
 
     def _open(self, opening: str) -> None:
         greeting = self.reception.greeting if self.reception is not None else None
@@ -273,7 +273,8 @@ class Conversation:
         if not text or REPORT in text:
             return
         speaker = Speaker.PERSON if item.role == "user" else Speaker.AGENT
-        is_opening = speaker is Speaker.AGENT and self._agent_turns == 0 and self._opened_from_memory
+        from_memory = self.reception is not None and self.reception.opened_with is not None
+        is_opening = speaker is Speaker.AGENT and self._agent_turns == 0 and from_memory
         waited_since = self.reception.hello_ended_at if is_opening and self.reception is not None else None
         self.transcript.turn(item, speaker, text, waited_since)
         if speaker is Speaker.PERSON:
@@ -283,8 +284,7 @@ class Conversation:
         else:
             self._agent_turns += 1
             self._answers += not is_opening
-            machine = self.reception is not None and self.reception.with_machine
-            if is_farewell(text) and not item.interrupted and not machine:
+            if is_farewell(text) and not item.interrupted and not self._with_machine:
                 self._end_after_tail("the agent said goodbye")
 
     def _wish_in(self, text: str) -> Wish | None:
@@ -309,8 +309,8 @@ class Conversation:
         last = self.session.history.items[-1] if self.session.history.items else None
         said = isinstance(last, ChatMessage) and last.role == "assistant" and is_farewell(last.text_content or "")
         asks = isinstance(last, ChatMessage) and (last.text_content or "").rstrip().endswith("?")
-        if self._tools_running or (asks and self._agent.tools):
-            # "Cancel it, bye": something is still to be done or agreed to.
+        if self._tools_running or (asks and self._agent.tools) or self._with_machine:
+            # "Cancel it, bye": something is still to be done or agreed to. A machine's words were no wish.
             self._ending_soon = None
             return
         if said:
@@ -342,8 +342,7 @@ class Conversation:
                 limit = self._manners.hang_up_after or limit
             if await self._next_change(limit):
                 continue
-            machine = self.reception is not None and self.reception.with_machine
-            if machine or self._silent or not self._is_quiet() or self._ending_soon is not None:
+            if self._with_machine or self._silent or not self._is_quiet() or self._ending_soon is not None:
                 continue
             if not opened:
                 self._manners = replace(self._manners, opening=self._manners.greeting)

@@ -336,7 +336,9 @@ class Reception:
         covered = self._phase is _Phase.COVERED and self._segments <= 1
         if self._phase is _Phase.COVERED or self._settled:
             self._phase = _Phase.TALKING  # till then the model may still say what the rules do not see
-        if covered and wish_of(text) is None:
+        wish = wish_of(text)
+        # Nobody begins a call with a goodbye: a "bye" that is the first word was a "hi".
+        if covered and (wish is None or wish.outcome is Outcome.COMPLETED):
             self._note(text, event)
             return True
         self._opening_due = False
