@@ -1,8 +1,8 @@
 """How did the call end? From what SIP and LiveKit reported, and from what happened on the line, to one outcome of the
 closed list.
 
-Pure decisions. The table of SIP statuses follows RFC 3261 section 21; which LiveKit error means what was measured on
-LiveKit's SIP service.
+Pure decisions. The table of SIP statuses follows RFC 3261 section 21, RFC 8197 (607) and RFC 8688 (608); which LiveKit
+error means what was measured on LiveKit's SIP service.
 """
 
 import re
@@ -61,7 +61,8 @@ class DialFailure:
 
 _BUSY = {486, 600}
 _NO_ANSWER = {408, 480, 487}
-_REJECTED = {603, 607, 608}
+_REJECTED = {603, 607}
+_FILTERED = 608
 _INVALID = {404, 410, 484, 485, 604}
 _TRUNK = {401, 402, 403, 407}
 _CONGESTION = {429, 503}
@@ -84,6 +85,8 @@ def of_sip_status(status: int, reason: str | None = None) -> Ending:
         return ending(Outcome.NO_ANSWER, "nobody answered", EndedBy.CARRIER)
     if status in _REJECTED:
         return ending(Outcome.REJECTED, "the call was declined", EndedBy.PERSON)
+    if status == _FILTERED:
+        return ending(Outcome.REJECTED, "a filter on the way declined the call", EndedBy.CARRIER)
     if status in _INVALID:
         return ending(Outcome.INVALID_NUMBER, "the carrier knows no such number", EndedBy.CARRIER)
     if status in _TRUNK:
