@@ -71,6 +71,17 @@ def test_the_calendar_of_a_row_can_be_opened() -> None:
     assert opened.zone.key == "America/New_York"
 
 
+def test_who_may_be_transferred_can_be() -> None:
+    assert of().tools == {"transfer": {}}
+    assert of(transfer_enabled=False).tools == {}
+
+
+def test_a_row_cannot_have_a_variable_of_ours_sent_anywhere(caplog: pytest.LogCaptureFixture) -> None:
+    assert of(cal_api_key="env:DATABASE_URL").calendar is None
+    assert "field=cal_api_key" in caplog.text
+    assert "DATABASE_URL" not in caplog.text
+
+
 def test_a_calendars_key_is_not_shown() -> None:
     assert "cal_live_secret" not in repr(of())
 

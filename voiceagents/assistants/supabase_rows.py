@@ -89,6 +89,7 @@ def resolved(row: Mapping[str, Any], columns: AssistantColumns) -> Resolved:
     if silence := _seconds(cell.get("silence_seconds")):
         wished["silence_ask_after"] = wished["silence_hang_up_after"] = max(1.0, silence / 2)
     usable = _usable({name: value for name, value in wished.items() if value not in (None, "")}, str(cell.get("id")))
+    targets = _transfer_targets(cell)
     return Resolved(
         id=str(cell.get("id")),
         name=_text(cell.get("name")) or "assistant",
@@ -97,7 +98,9 @@ def resolved(row: Mapping[str, Any], columns: AssistantColumns) -> Resolved:
         resolver=RESOLVER,
         first_message=usable.pop("first_message", ""),
         calendar=_calendar(cell),
-        transfer_targets=_transfer_targets(cell),
+        transfer_targets=targets,
+        # There is no column for tools: whoever may be handed to somebody is.
+        tools={"transfer": {}} if targets else {},
         **usable,
     )
 
@@ -125,6 +128,10 @@ def _ignored(name: str, cause: str) -> None:
 def _calendar(cell: Mapping[str, Any]) -> dict[str, Any] | None:
     key, event_type = _text(cell.get("cal_api_key")), _text(cell.get("cal_event_type_id"))
     if not key or not event_type or _text(cell.get("calendar")).casefold() in ("none", "off", "google", "outlook"):
+        return None
+    if key.startswith("env:"):
+        # Ours to say, not a row's: it would send any variable of this machine to Cal.com.
+        _ignored("cal_api_key", "it names a variable of the environment, not a key")
         return None
     zone = _text(cell.get("cal_time_zone")) or "UTC"
     return {"provider": "calcom", "settings": {"api_key": key, "event_type_id": event_type, "zone": zone}}
