@@ -85,6 +85,18 @@ async def test_an_owner_invites_somebody_who_then_may_do_what_their_role_may(sit
     await owner.goto("/settings")
     await expect(owner.get_by_text("LIVEKIT_URL").first).to_be_visible()  # the doctor says what is missing
     await picture(owner, "settings")
+    making = owner.get_by_role("form", name="Make an API key")
+    await making.get_by_label("Name").fill("crm")
+    await making.get_by_role("button", name="Make a key").click()
+    key = await owner.locator("#made-key").text_content()
+    headers = {"Authorization": f"Bearer {key}"}
+    assert (await owner.request.get("/api/v1/calls", headers=headers)).status == 200
+    await owner.goto("/settings")
+    await expect(owner.locator("#made-key")).to_have_count(0)
+    owner.once("dialog", lambda dialog: dialog.accept())
+    await owner.get_by_role("button", name="Revoke crm").click()
+    await expect(owner.get_by_role("status")).to_contain_text("The key of crm is revoked.")
+    assert (await owner.request.get("/api/v1/calls", headers=headers)).status == 401
     invite = owner.get_by_role("form", name="Invite somebody")
     await invite.get_by_label("Email").fill("vera@example.com")
     await invite.get_by_role("button", name="Invite").click()

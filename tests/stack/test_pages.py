@@ -3,6 +3,7 @@
 And do searches find every contact once, whichever way one leafs?
 """
 
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -138,6 +139,20 @@ async def test_a_form_without_the_pages_token_changes_nothing(visitors: Visitors
     async with visitors.database.transaction() as session:
         assert (await session.get_one(Campaign, campaign)).state is CampaignState.PAUSED
         assert [entry.action for entry in await session.scalars(select(AuditEntry))] == ["paused"]
+
+
+async def test_only_an_owner_adds_a_calendar_and_its_secret_is_no_other_one_of_ours(visitors: Visitors) -> None:
+    editor, token = await visitors.signed_in(Role.EDITOR)
+    form = {"name": "Practice", "provider": "caldav"}
+    assert (await editor.post("/calendars", data={FIELD: token, **form})).status_code == 403
+    owner, token = await visitors.signed_in(Role.OWNER)
+    settings = {"url": "https://dav.example.com/ana/", "username": "ana", "password": "env:LIVEKIT_API_SECRET"}
+    refused = await owner.post("/calendars", data={FIELD: token, **form, "settings": json.dumps(settings)})
+    assert refused.status_code == 422
+    assert "CALDAV_…" in refused.text
+    settings["password"] = "env:CALDAV_PASSWORD"
+    added = await owner.post("/calendars", data={FIELD: token, **form, "settings": json.dumps(settings)})
+    assert added.status_code == 303, added.text
 
 
 async def test_a_visitor_is_led_to_the_sign_in_and_what_is_not_there_is_a_page_too(visitors: Visitors) -> None:

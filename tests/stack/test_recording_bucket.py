@@ -237,17 +237,19 @@ async def test_the_doctor_says_what_is_wrong_with_the_bucket(
     wrong: dict[str, Any], says: str, mend: str, s3: S3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Bucket, "of", lambda _: s3.bucket("doctor", **wrong))
-    finding = await storage.bucket(web_settings("postgresql://nowhere/x"), passive=False)
-    print(finding)
-    assert finding is not None
-    assert finding.state is State.BROKEN
-    assert says in finding.detail
-    assert mend in finding.mend
+    for passive in (False, True):
+        finding = await storage.bucket(web_settings("postgresql://nowhere/x"), passive=passive)
+        print(finding)
+        assert finding is not None
+        assert finding.state is State.BROKEN
+        assert says in finding.detail
+        assert mend in finding.mend
 
 
 async def test_the_doctor_leaves_nothing_in_a_bucket_that_is_well(s3: S3) -> None:
     settings = web_settings("postgresql://nowhere/x", **{k.lower(): v for k, v in s3.settings("doctor").items()})
-    finding = await storage.bucket(settings, passive=False)
-    assert finding is not None
-    assert (finding.state, s3.objects("doctor")) == (State.OK, [])
+    for passive in (False, True):
+        finding = await storage.bucket(settings, passive=passive)
+        assert finding is not None
+        assert (finding.state, s3.objects("doctor")) == (State.OK, [])
     assert await storage.bucket(web_settings("postgresql://nowhere/x"), passive=False) is None

@@ -17,10 +17,10 @@ from sqlalchemy import func, select, text
 from tests.web import Site, web_settings
 from voiceagents.calls import history as facts
 from voiceagents.calls import presence
-from voiceagents.calls.models import Call, Turn, Worker
+from voiceagents.calls.models import Call, Message, ToolCall, Turn, Worker
 from voiceagents.calls.outcomes import Ending
 from voiceagents.calls.records import CallEnded
-from voiceagents.calls.states import CallState, Direction, EndedBy, Outcome, Speaker
+from voiceagents.calls.states import CallState, Direction, EndedBy, MessageKind, Outcome, Speaker, ToolStatus
 from voiceagents.campaigns.models import Campaign, Contact, DecisionRecord
 from voiceagents.campaigns.states import CampaignState, ContactState, Verdict
 from voiceagents.db import Database
@@ -110,10 +110,17 @@ async def test_an_assistant_is_made_changed_and_every_version_kept(site: Site) -
         assert (restored.json()["voice"], restored.json()["version"]) == (None, 3)
         versions = (await api.get("/assistants/front-desk/versions")).json()["items"]
         assert [version["version"] for version in versions] == [3, 2, 1]
+        # The id is somebody's own: the address of it still is one that a client can follow.
+        abroad = await api.post("/assistants", json={"id": "前台 №1", "name": "Abroad"})
+        assert abroad.headers["location"].isascii()
+        followed = await api.get(abroad.headers["location"].removeprefix("/api/v1"))
+        assert followed.json()["id"] == "前台 №1"
         bound = await api.put("/numbers/+12025550143", json={"assistant_id": "front-desk", "label": "main"})
         assert bound.json() == {"e164": "+12025550143", "label": "main", "assistant_id": "front-desk"}
         assert (await api.delete("/assistants/front-desk")).status_code == 204
         assert (await api.get("/numbers/+12025550143")).json()["assistant_id"] is None
+        other, based_on = {"assistant_id": "前台 №1"}, {"If-Match": bound.headers["etag"]}
+        assert (await api.put("/numbers/+12025550143", json=other, headers=based_on)).status_code == 412
         assert (await api.delete("/numbers/+12025550143")).status_code == 204
         assert (await api.get("/numbers/+12025550143")).status_code == 404
 
@@ -299,7 +306,12 @@ async def test_a_call_is_told_with_its_words_and_its_timeline(site: Site) -> Non
         site.database,
         Turn(call_id=one.id, item_id="2", speaker=Speaker.PERSON, text="Yes", started_at=START + timedelta(seconds=3)),
         Turn(call_id=one.id, item_id="1", speaker=Speaker.AGENT, text="Hello?", started_at=START),
-    )
+        ToolCall(
+            call_id=one.id, tool_call_id="1", tool="take_message", arguments={"text": "Ring me."},
+            status=ToolStatus.DONE, result="Taken.", started_at=START,
+        ),
+        Message(id=uuid4(), call_id=one.id, kind=MessageKind.MESSAGE, at=START, text="Ring me.", from_name="Ana"),
+    )  # fmt: skip
     async with site.database.transaction() as session:
         ending = Ending(Outcome.COMPLETED, "hung up", EndedBy.PERSON)
         await facts.end(session, CallEnded.of(one.id, ending, START + timedelta(seconds=9)))
@@ -309,6 +321,8 @@ async def test_a_call_is_told_with_its_words_and_its_timeline(site: Site) -> Non
         assert (await api.post(f"/calls/{one.id}/hang-up")).status_code == 409
     assert [turn["text"] for turn in story["transcript"]] == ["Hello?", "Yes"]
     assert (story["outcome"], story["talk_seconds"], story["ended_by"]) == ("completed", 9.0, "person")
+    assert [(used["tool"], used["status"]) for used in story["tool_calls"]] == [("take_message", "done")]
+    assert [(message["kind"], message["text"]) for message in story["messages"]] == [("message", "Ring me.")]
 
 
 async def test_an_export_is_safe_to_open_in_a_spreadsheet(site: Site) -> None:

@@ -157,6 +157,16 @@ class Bucket:
         with self._explained("recordings were not deleted"):
             await obstore.delete_async(self._store, wanted)
 
+    async def look(self) -> None:
+        """Asks whether the bucket is there and lets us in; changes nothing.
+
+        Raises:
+            BucketProblem: it is not, or does not.
+        """
+        with self._explained("it cannot be listed"):
+            async for _ in obstore.list(self._store, chunk_size=1):  # pyright: ignore[reportUnknownMemberType]
+                break
+
     async def check(self) -> None:
         """Writes a small file and deletes it.
 

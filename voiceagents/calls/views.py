@@ -7,8 +7,17 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-from voiceagents.calls.models import Call, CallEvent, Turn
-from voiceagents.calls.states import AnsweredBy, CallState, Direction, EndedBy, Outcome, Speaker
+from voiceagents.calls.models import Call, CallEvent, Message, ToolCall, Turn
+from voiceagents.calls.states import (
+    AnsweredBy,
+    CallState,
+    Direction,
+    EndedBy,
+    MessageKind,
+    Outcome,
+    Speaker,
+    ToolStatus,
+)
 
 
 class CallView(BaseModel):
@@ -70,19 +79,58 @@ class EventView(BaseModel):
     detail: dict[str, Any]
 
 
+class ToolCallView(BaseModel):
+    """One use of a tool: what the model gave it and what came of it, secrets masked."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    tool: str
+    arguments: dict[str, Any]
+    status: ToolStatus
+    result: str | None
+    started_at: datetime
+    ended_at: datetime | None
+
+
+class MessageView(BaseModel):
+    """What the person asked to pass on, or that they want to be called back."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    kind: MessageKind
+    at: datetime
+    from_name: str | None
+    from_number: str | None
+    text: str
+    wanted_when: str | None
+    handled_at: datetime | None
+
+
 class CallStory(CallView):
     """One call with all that is known of it."""
 
     evidence: list[dict[str, Any]] | None
     transcript: list[TurnView] = []
     timeline: list[EventView] = []
+    tool_calls: list[ToolCallView] = []
+    messages: list[MessageView] = []
 
     @classmethod
-    def of(cls, call: Call, turns: Iterable[Turn], events: Iterable[CallEvent]) -> "CallStory":
+    def of(
+        cls,
+        call: Call,
+        turns: Iterable[Turn],
+        events: Iterable[CallEvent],
+        tools: Iterable[ToolCall],
+        messages: Iterable[Message],
+    ) -> "CallStory":
         """The story of a call."""
         return cls.model_validate(call).model_copy(
             update={
                 "transcript": [TurnView.model_validate(turn) for turn in turns],
                 "timeline": [EventView.model_validate(event) for event in events],
+                "tool_calls": [ToolCallView.model_validate(tool) for tool in tools],
+                "messages": [MessageView.model_validate(message) for message in messages],
             }
         )

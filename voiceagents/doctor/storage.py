@@ -26,18 +26,16 @@ async def database(settings: Settings) -> tuple[Finding, str | None]:
 
 
 async def bucket(settings: Settings, *, passive: bool) -> Finding | None:
-    """Whether the bucket for recordings takes files; None when there is to be none."""
+    """Whether the bucket for recordings takes files (passive: lets us in); None when there is to be none."""
     subject, found = "recordings", Bucket.of(settings)
     if found is None:
         return None
-    if passive:
-        return unknown(subject, f"{found.place} not asked (--passive)")
     try:
-        await found.check()
+        await (found.look() if passive else found.check())
     except BucketProblem as error:
         said, _, mend = str(error).rpartition("; ")
         return broken(subject, said or mend, mend if said else "")
-    return good(subject, f"{found.place} takes files and deletes them")
+    return good(subject, f"{found.place} {'answers' if passive else 'takes files and deletes them'}")
 
 
 def fits(place: str, revision: str | None, expected: str) -> Finding:

@@ -27,15 +27,15 @@ def tag(response: Response, view: BaseModel) -> None:
     response.headers["ETag"] = etag_of(view)
 
 
-def require_match(if_match: str | None, view: BaseModel) -> None:
-    """Nothing, when the edit is based on what is there now, or does not say on what.
+def require_match(if_match: str | None, now: BaseModel | str) -> None:
+    """Nothing, when the edit is based on what is there now (or its tag), or does not say on what.
 
     Raises:
         Problem: 412.
     """
     if if_match is None or if_match.strip() == "*":
         return
-    if etag_of(view) not in [one.strip() for one in if_match.split(",")]:
+    if (now if isinstance(now, str) else etag_of(now)) not in [one.strip() for one in if_match.split(",")]:
         raise Problem(
             412,
             "It has changed since you read it",

@@ -48,9 +48,7 @@ def page_of(
     return Page[T](items=[view(row) for row in shown], next=following)
 
 
-def by_word(
-    query: Select[Row], column: InstrumentedAttribute[str], cursor: str | None, limit: int
-) -> Select[Row]:
+def by_word(query: Select[Row], column: InstrumentedAttribute[str], cursor: str | None, limit: int) -> Select[Row]:
     """The rows that `page_of` needs of a list in the order of a column of words.
 
     Raises:

@@ -14,6 +14,7 @@ from voiceagents.calls.bucket import Bucket, ByteRange
 from voiceagents.calls.models import Call
 from voiceagents.calls.recording_store import RecordingStore
 from voiceagents.calls.states import CallState
+from voiceagents.web.problems import Problem
 
 _TYPES = {".ogg": "audio/ogg", ".mp3": "audio/mpeg", ".wav": "audio/wav", ".mp4": "audio/mp4", ".m4a": "audio/mp4"}
 
@@ -31,6 +32,7 @@ class Recording:
 
         Raises:
             BucketProblem: it cannot be read.
+            Problem: 416.
         """
         kind = _TYPES.get(Path(self.name).suffix, "application/octet-stream")
         if isinstance(self.place, Path):
@@ -39,7 +41,10 @@ class Recording:
         asked = ByteRange.parse(wanted)
         part = (0, size) if asked is None else asked.within(size)
         if part is None:
-            return Response(status_code=416, headers={"Content-Range": f"bytes */{size}"})
+            words = f"The recording has {size} bytes: ask for some of these, or leave out Range."
+            raise Problem(
+                416, "There is no such part", words, kind="range", headers={"Content-Range": f"bytes */{size}"}
+            )
         start, stop = part
         headers = {"Accept-Ranges": "bytes", "Content-Length": str(stop - start)}
         if asked is not None:

@@ -23,3 +23,9 @@ def recordings_of(request: Request) -> RecordingStore:
     """Where recordings are."""
     store: RecordingStore = request.app.state.recordings
     return store
+
+
+def welcome_link(request: Request, token: str) -> str:
+    """A one-time link as its receiver opens it."""
+    base = settings_of(request).web_url or str(request.base_url)
+    return f"{base.rstrip('/')}/welcome/{token}"

@@ -17,7 +17,7 @@ from voiceagents.web import audit, paging
 from voiceagents.web.api import dependencies as shared
 from voiceagents.web.api.dependencies import Tx, View
 from voiceagents.web.auth import Editor, Viewer
-from voiceagents.web.etags import IfMatch
+from voiceagents.web.etags import IfMatch, require_match, tag
 from voiceagents.web.idempotency import Documented, IdempotentRoute
 from voiceagents.web.paging import Cursor, Limit, Page, page_of
 from voiceagents.web.problems import FieldError, Problem, conflict, invalid, not_found
@@ -121,8 +121,7 @@ async def change_assistant(
 ) -> AssistantView:
     """Changes the fields that are given; calls under way keep what they began with."""
     found = await _find(session, assistant_id)
-    if if_match is not None and if_match.strip() not in ("*", _tag(found)):
-        raise Problem(412, "It has changed since you read it", "Read it again, then repeat the change.", kind="changed")
+    require_match(if_match, _tag(found))
     given = fields.model_dump(mode="json", exclude_unset=True)
     if given.get("id", assistant_id) != assistant_id:
         raise invalid("id", "An assistant's id cannot be changed; calls and numbers know it by that.")
@@ -189,23 +188,39 @@ async def list_numbers(
 
 
 @numbers.get("/{e164}")
-async def get_number(_by: Viewer, session: Tx, e164: E164) -> NumberView:
+async def get_number(_by: Viewer, response: Response, session: Tx, e164: E164) -> NumberView:
     """One number."""
     found = await session.get(Number, e164.strip())
     if found is None:
         raise not_found(f"{e164} is none of our numbers.")
-    return NumberView.model_validate(found)
+    view = NumberView.model_validate(found)
+    tag(response, view)
+    return view
 
 
 @numbers.put("/{e164}")
-async def bind_number(request: Request, by: Editor, session: Tx, e164: E164, binding: Binding) -> NumberView:
+async def bind_number(
+    request: Request,
+    response: Response,
+    by: Editor,
+    session: Tx,
+    e164: E164,
+    binding: Binding,
+    if_match: IfMatch = None,
+) -> NumberView:
     """Lets an assistant answer a number; one that another assistant answered changes over."""
     number = phone.dialable(e164)
+    if (found := await session.get(Number, number, with_for_update=True)) is not None:
+        require_match(if_match, NumberView.model_validate(found))
+    elif if_match is not None:
+        raise Problem(412, "It has changed since you read it", f"{number} is no number of ours.", kind="changed")
     if await session.get(Assistant, binding.assistant_id) is None:
         raise invalid("assistant_id", f"There is no assistant {binding.assistant_id!r}; GET /assistants lists them.")
     await store.bind(session, number, binding.assistant_id, binding.label)
     await audit.record(session, request, by, "bound", "number", number, assistant=binding.assistant_id)
-    return NumberView.model_validate(await session.get_one(Number, number, populate_existing=True))
+    view = NumberView.model_validate(await session.get_one(Number, number, populate_existing=True))
+    tag(response, view)
+    return view
 
 
 @numbers.delete("/{e164}", status_code=204)

@@ -118,9 +118,15 @@ async def export_calls(_by: Viewer, data: Data, which: Which) -> StreamingRespon
 
 @router.get("/{call_id}")
 async def get_call(_by: Viewer, session: Tx, call_id: UUID) -> CallStory:
-    """One call with its transcript and timeline."""
+    """One call with its transcript, timeline, uses of tools and messages."""
     call = await _find(session, call_id)
-    return CallStory.of(call, await history.transcript(session, call_id), await history.timeline(session, call_id))
+    return CallStory.of(
+        call,
+        await history.transcript(session, call_id),
+        await history.timeline(session, call_id),
+        await history.tool_calls(session, call_id),
+        await history.messages(session, call_id),
+    )
 
 
 @router.get(

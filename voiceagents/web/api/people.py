@@ -16,6 +16,7 @@ from voiceagents.web.etags import IfMatch, require_match, tag
 from voiceagents.web.models import ApiKey, Role, Scope, User
 from voiceagents.web.paging import Cursor, Limit, Page, page_of
 from voiceagents.web.problems import Problem, invalid
+from voiceagents.web.state import welcome_link
 
 router = APIRouter()
 
@@ -147,7 +148,7 @@ async def invite_user(
     user, token = await accounts.invite(session, email=invitation.email, name=invitation.name, role=invitation.role)
     await audit.record(session, request, by, "invited", "user", user.id, role=user.role.value)
     response.headers["Location"] = f"{request.url.path}/{user.id}"
-    return Invited(user=UserView.model_validate(user), link=link_of(request, env.web_url, token))
+    return Invited(user=UserView.model_validate(user), link=welcome_link(request, token))
 
 
 @router.get("/users/{user_id}", tags=["users"])
@@ -180,7 +181,7 @@ async def new_link(request: Request, by: Owner, session: Tx, env: Env, user_id: 
     token = await accounts.new_link(session, user_id)
     user = await accounts.find(session, user_id)
     await audit.record(session, request, by, "made a link for", "user", user_id)
-    return Invited(user=UserView.model_validate(user), link=link_of(request, env.web_url, token))
+    return Invited(user=UserView.model_validate(user), link=welcome_link(request, token))
 
 
 @router.get("/keys", tags=["API keys"])
@@ -226,12 +227,6 @@ async def list_audit(
     """Who changed what, the newest first; of one kind of thing, or of one."""
     rows = await audit.entries(session, kind=kind, subject_id=subject_id, after=paging.number(cursor), limit=limit + 1)
     return page_of(rows, limit, AuditView.model_validate, lambda row: [row.id])
-
-
-def link_of(request: Request, web_url: str | None, token: str) -> str:
-    """The one-time link as its receiver opens it."""
-    base = web_url.rstrip("/") if web_url else str(request.base_url).rstrip("/")
-    return f"{base}/welcome/{token}"
 
 
 def _tagged(response: Response, user: User) -> UserView:

@@ -13,6 +13,7 @@ from voiceagents.web.pages import (
     campaigns,
     contact,
     do_not_call,
+    keys,
     live,
     numbers,
     settings,
@@ -22,7 +23,7 @@ from voiceagents.web.pages.rendering import problem_page
 
 FAMILIES = (
     sign_in, campaigns, campaign_editing, campaign_contacts, campaign_live, contact, calls, call, live, assistants,
-    numbers, do_not_call, calendars, settings,
+    numbers, do_not_call, calendars, settings, keys,
 )  # fmt: skip
 
 

@@ -34,6 +34,7 @@ _LATENCIES = (
     ("llm_ttft", "language model"),
     ("tts_ttfb", "voice"),
 )
+_KINDS = {"dtmf": "Key pressed"}
 _STATES = (
     ("created_at", "queued"), ("dispatched_at", "dispatched"), ("dialing_at", "dialing"), ("ringing_at", "ringing"),
     ("answered_at", "answered"), ("ended_at", "ended"),
@@ -157,7 +158,12 @@ def _moments(call: Call, events: Sequence[CallEvent]) -> list[Moment]:
         if (at := getattr(call, name)) is not None and not (title == "queued" and call.direction is Direction.INBOUND)
     ]
     moments += [
-        Moment(event.at, plain(event.kind).capitalize(), _detail(event), "bad" if "fail" in event.kind else "wait")
+        Moment(
+            event.at,
+            _KINDS.get(event.kind) or plain(event.kind).capitalize(),
+            _detail(event),
+            "bad" if "fail" in event.kind else "wait",
+        )
         for event in events
     ]
     return sorted(moments, key=lambda moment: moment.at)

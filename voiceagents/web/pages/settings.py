@@ -1,5 +1,6 @@
 """Is everything as it should be, and who may do what? The doctor's checks, limits, people, keys, one's own password."""
 
+from collections.abc import Mapping
 from typing import Annotated
 from uuid import UUID
 
@@ -7,16 +8,17 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, Field, ValidationError
 
+from voiceagents import clock
 from voiceagents.campaigns import limits
 from voiceagents.doctor.examination import examine
 from voiceagents.doctor.findings import Finding, State
-from voiceagents.web import accounts, audit
+from voiceagents.web import accounts, audit, keys
 from voiceagents.web.accounts import AccountProblem
-from voiceagents.web.auth import Owner, Viewer
+from voiceagents.web.auth import Owner, Principal, Viewer
 from voiceagents.web.models import Role
 from voiceagents.web.pages.remembered import Remembered
 from voiceagents.web.pages.rendering import fragment, page, then
-from voiceagents.web.state import database_of, settings_of
+from voiceagents.web.state import database_of, settings_of, welcome_link
 
 router = APIRouter(prefix="/settings")
 
@@ -31,15 +33,7 @@ class _Limits(BaseModel):
 
 @router.get("")
 async def show(request: Request, user: Viewer) -> Response:
-    database = database_of(request)
-    async with database.transaction() as session:
-        whole = await limits.installation(session)
-        people = await accounts.users(session) if user.may(Role.OWNER) else ()
-        entries = await audit.entries(session, limit=20) if user.may(Role.OWNER) else ()
-    return page(
-        request, user, "settings", nav="Settings", whole=whole, people=people, entries=entries,
-        settings=settings_of(request), roles=[role.value for role in Role],
-    )  # fmt: skip
+    return await settings_page(request, user)
 
 
 @router.get("/checks")
@@ -90,8 +84,8 @@ async def invite(
             await audit.record(session, request, user, "invited", "user", invited.id, role=role.value)
     except AccountProblem as error:
         return then(request, _HERE, str(error))
-    address = str(request.base_url).rstrip("/")
-    return then(request, _HERE, f"Give {invited.email} this link, which works once: {address}/welcome/{token}")
+    link = welcome_link(request, token)
+    return then(request, _HERE, f"Give {invited.email} this link, which works once: {link}")
 
 
 @router.post("/people/{user_id}")
@@ -125,3 +119,25 @@ async def choose_password(
     except AccountProblem as error:
         return then(request, _HERE, str(error))
     return then(request, "/sign-in", "The password is changed; sign in with it.")
+
+
+async def settings_page(
+    request: Request,
+    user: Principal,
+    *,
+    status: int = 200,
+    made: Mapping[str, str] | None = None,
+    key_problem: str = "",
+) -> Response:
+    """The page; with the `name` and the `key` that was just made, or why none was."""
+    owner = user.may(Role.OWNER)
+    async with database_of(request).transaction() as session:
+        whole = await limits.installation(session)
+        people = await accounts.users(session) if owner else ()
+        entries = await audit.entries(session, limit=20) if owner else ()
+        known = await keys.of_everybody(session) if owner else ()
+    return page(
+        request, user, "settings", nav="Settings", status=status, whole=whole, people=people, entries=entries,
+        keys=known, now=clock.now(), settings=settings_of(request), roles=[role.value for role in Role], made=made,
+        key_problem=key_problem,
+    )  # fmt: skip
