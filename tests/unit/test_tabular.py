@@ -1,6 +1,7 @@
 """Which rows come out of files as people, spreadsheets and other programs write them?"""
 
 import io
+import re
 import struct
 import zipfile
 from datetime import datetime
@@ -250,8 +251,26 @@ def test_what_a_person_knows_better_wins() -> None:
     assert read(raw, Reading(encoding="cp1254"))[1] == [(2, [ANA, "Ayşe"])]
     assert read(b"+12025550143;Ana\n+12025550144;Ben", Reading(header=True)) == ([ANA, "Ana"], [(2, [BEN, "Ben"])])
     assert read(b"phone;name\n1;2", Reading(delimiter=","))[0] == ["phone;name"]
-    with pytest.raises(TableError, match="no encoding named latin-99"):
-        read(raw, Reading(encoding="latin-99"))
+    assert read(b"phone\tname\n1\t2", Reading(delimiter="tab"))[0] == ["phone", "name"]
+
+
+@pytest.mark.parametrize(
+    ("reading", "words"),
+    [
+        (Reading(encoding="latin-99"), "no encoding named 'latin-99'"),
+        (Reading(encoding="base64"), "no encoding named"),
+        (Reading(encoding="a\x00b"), "no encoding named"),
+        (Reading(encoding="utf-16"), "line 1: the text is not UTF-16"),
+        (Reading(encoding="idna"), "the text is not idna"),
+        (Reading(encoding="undefined"), "the text is not undefined"),
+        (Reading(delimiter="||"), "is no delimiter; give one character, or one of comma, semicolon, tab, vertical bar"),
+        (Reading(delimiter="\n"), "is no delimiter"),
+        (Reading(delimiter="a"), "is no delimiter"),
+    ],
+)
+def test_what_a_person_gets_wrong_about_a_file_is_said(reading: Reading, words: str) -> None:
+    with pytest.raises(TableError, match=re.escape(words)):
+        read("phone;name\n+12025550143;Ayşe\n".encode(), reading)
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ class Delimited:
         sample = list(islice(self._lines(), _SAMPLED_LINES))
         stated = _SEPARATOR_LINE.fullmatch(sample[0]) if sample else None
         self._skipped = 1 if stated else 0
-        self._delimiter = delimiter or _stated(stated, sample) or guess_delimiter(sample[self._skipped :])
+        self._delimiter = _given(delimiter) or _stated(stated, sample) or guess_delimiter(sample[self._skipped :])
         between = DELIMITERS.get(self._delimiter, self._delimiter)
         self.notes = [f"{name_of(self._encoding)}, {between} between the cells"]
         if self._errors == MENDED:
@@ -74,10 +74,6 @@ class Delimited:
                     f"a cell is longer than {csv.field_size_limit()} characters, or {_OPEN_QUOTE}", line
                 ) from None
             raise TableError(f"this is no row of a table ({error})", line) from None
-        except UnicodeDecodeError as error:
-            raise TableError(
-                f"the text is not {name_of(self._encoding)} ({error.reason}); save the file as CSV UTF-8", line
-            ) from None
 
     def share_read(self) -> float:
         """How much of the file has been read, from 0 to 1."""
@@ -87,21 +83,37 @@ class Delimited:
         self._file.seek(0)
         try:
             text = io.TextIOWrapper(self._file, encoding=self._encoding, errors=self._errors, newline="")
-        except LookupError:
-            raise TableError(f"there is no encoding named {self._encoding}") from None
+        except (LookupError, ValueError):
+            raise TableError(f"there is no encoding named {self._encoding[:40]!a}") from None
+        number = 0
         try:
-            number = 0
             while line := text.readline(_LONGEST_LINE):
                 number += 1
                 if len(line) >= _LONGEST_LINE:
                     raise TableError(f"the line is longer than {_LONGEST_LINE} characters; is this a table?", number)
                 yield storable(line) if "\x00" in line else line
+        except UnicodeError as error:
+            what = error.reason if isinstance(error, UnicodeDecodeError) else str(error)
+            name = name_of(self._encoding)
+            raise TableError(f"the text is not {name} ({what}); save the file as CSV UTF-8", number + 1) from None
         finally:
             if not self._file.closed:
                 text.detach()  # or the wrapper would close the file when it goes
 
 
 _OPEN_QUOTE = 'a quotation mark (") is opened here and never closed; close it, or double it if it belongs to the text'
+
+
+def _given(delimiter: str | None) -> str | None:
+    """A delimiter as people give it: the character, or what it is called."""
+    if not delimiter:
+        return None
+    called = {**{name: sign for sign, name in DELIMITERS.items()}, "bar": "|", "pipe": "|", "\\t": "\t"}
+    sign = called.get(delimiter.strip().lower(), delimiter)
+    if len(sign) != 1 or sign.isalnum() or sign in '"\r\n\x00+':
+        names = ", ".join(DELIMITERS.values())
+        raise TableError(f"{delimiter[:40]!r} is no delimiter; give one character, or one of {names}")
+    return sign
 
 
 def _stated(line: re.Match[str] | None, sample: list[str]) -> str | None:
