@@ -167,6 +167,7 @@ class Desk:
     assistant: Resolved
     calendar: PaperCalendar | None = None
     caller: str | None = CALLER
+    called: str | None = None
     guard: Guard = field(default_factory=Guard)
     secrets: dict[str, str] = field(default_factory=dict[str, str])
     livekit: Any = None
@@ -195,6 +196,7 @@ class Desk:
             wish=self.wishes.append,
             fall_silent=lambda: self.silences.append(True),
             caller_number=self.caller,
+            called_number=self.called,
             zone=NEW_YORK,
             transfer_targets=self.assistant.transfer_targets,
             end_call_message=self.assistant.end_call_message,

@@ -338,6 +338,23 @@ async def test_a_number_without_its_country_is_read_as_one_of_the_callers_countr
     assert message.from_number == "+442079460958"
 
 
+@pytest.mark.parametrize(
+    ("caller", "said", "number"),
+    [
+        (None, "202 555 0147", "+12025550147"),  # hidden: of the country that was called
+        ("+442079460123", "202 555 0147", "+12025550147"),  # none of theirs
+        ("+442079460123", "020 7946 0958", "+442079460958"),
+    ],
+)
+async def test_a_number_without_its_country_may_be_one_of_the_country_that_was_called(
+    caller: str | None, said: str, number: str
+) -> None:  # TC-074
+    async with Desk(with_calendar(), caller=caller, called="+12025550143") as desk:
+        await call(desk, "request_callback", when="any time", phone=said)
+    (message,) = desk.facts(MessageTaken)
+    assert message.from_number == number
+
+
 # --- who has called before --------------------------------------------------------------------------------------------
 
 

@@ -53,6 +53,8 @@ class Caller:
     """The phone in the room."""
     number: str | None
     """E.164; None when it is hidden."""
+    called: str | None = None
+    """The number of ours that was called, in E.164, where that is known."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,7 @@ async def _made(
         wish=lambda outcome: held[0].wish(outcome),
         fall_silent=lambda: held[0].fall_silent(),
         caller_number=caller.number,
+        called_number=caller.called,
         zone=_zone(assistant, calendar),
         transfer_targets=assistant.transfer_targets,
         trunk_id=settings.sip_trunk_id,

@@ -46,6 +46,9 @@ class InCall:
     caller_number: str | None = None
     """E.164; None when the caller hides it."""
 
+    called_number: str | None = None
+    """Which number of ours they called, in E.164, where that is known."""
+
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
     """Whose clock is read when a time is said."""
 

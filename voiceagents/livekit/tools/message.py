@@ -92,7 +92,12 @@ def number_of(said: str | None, call: InCall) -> str | None:
     """
     if not said or not any(character.isdigit() for character in said):
         return call.caller_number
-    try:
-        return phones.normalize(said, call.caller_number and phones.country_of(call.caller_number))
-    except phones.InvalidPhoneNumber as error:
-        raise ToolError(f"That is not a number that can be called: {error}. Ask the caller to say it again.") from None
+    # Without a country code it is one of the caller's country, or else of the country that was called.
+    known = [number for number in (call.caller_number, call.called_number) if number]
+    problem: phones.InvalidPhoneNumber | None = None
+    for region in dict.fromkeys(map(phones.country_of, known)) or [None]:
+        try:
+            return phones.normalize(said, region)
+        except phones.InvalidPhoneNumber as error:
+            problem = problem or error
+    raise ToolError(f"That is not a number that can be called: {problem}. Ask the caller to say it again.")
