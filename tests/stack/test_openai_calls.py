@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.agent import Agent, Record, StartAgent, new_number
+from tests.agent import Agent, Placed, Record, StartAgent, new_number
 from tests.openai_contract import Contract, Fault, serve
 from tests.stories import Stories, Told
 from voiceagents.calls.states import EndedBy, Outcome
@@ -37,6 +37,11 @@ class Spoken:
 
     record: Record
     contract: Contract
+    placed: Placed
+
+    async def witness(self) -> dict[str, Any]:
+        """The carrier's own account of the call."""
+        return await self.placed.witness()
 
     @property
     def conversation(self) -> list[dict[str, Any]]:
@@ -53,7 +58,7 @@ async def call(start_agent: StartAgent, contract: Contract, *steps: dict[str, An
         number = new_number()
         await agent.lab.carrier.put_phones({number: {"steps": list(steps) or [SPEAKS, LISTENS, SPEAKS, LISTENS]}})
         placed = await agent.dial(number, prompt="Ask {name} whether the roses bloom.")
-        return Spoken(await placed.over(), contract)
+        return Spoken(await placed.over(), contract, placed)
 
 
 @STORIES
@@ -97,6 +102,24 @@ async def test_a_model_that_fails_for_a_moment_does_not_end_the_call(told: Told)
     print(spoken.record)
     assert spoken.record.agent[-1].text == "I am glad you asked. Goodbye."
     assert spoken.record.row.outcome is Outcome.COMPLETED
+
+
+@STORIES
+async def thinks(start_agent: StartAgent) -> tuple[Spoken, float]:
+    contract = Contract(["I had to think about that. Goodbye."], ["Hello, who is this?"])
+    contract.slow_seconds = 8.0
+    contract.fail("chat", Fault.SLOW_FIRST_TOKEN)
+    spoken = await call(start_agent, contract, SPEAKS, {"pause_ms": 3500}, {"hangup": True}, PREPARE_OPENING="false")
+    return spoken, (await spoken.witness())["ended_at"]
+
+
+async def test_that_the_person_hung_up_is_noticed_at_once_while_the_model_thinks(told: Told) -> None:
+    spoken, hung_up_at = await told["thinks"]
+    print(spoken.record)
+    assert spoken.record.agent == [], "it was still thinking"
+    assert spoken.record.row.ended_at is not None
+    assert abs(spoken.record.row.ended_at.timestamp() - hung_up_at) < 0.5
+    assert spoken.record.row.ended_by is EndedBy.PERSON
 
 
 @STORIES

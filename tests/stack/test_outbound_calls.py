@@ -6,6 +6,7 @@ Every call goes the whole way, through a real worker, LiveKit, SIP and sound. Al
 import asyncio
 import re
 import wave
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -207,6 +208,11 @@ LAST_WORDS = Scenario(
     {"steps": [speaks("Hello?"), LISTENS, speaks("My dinner is burning."), {"pause_ms": 500}, {"hangup": True}]},
     call=WITH_SCRIPT,
 )
+AMID_WORDS = Scenario(
+    "amid their words",
+    {"steps": [speaks("Hello, I have something to tell you about the"), {"hangup": True}]},
+    call=WITH_SCRIPT,
+)
 
 
 @calls(GONE_AT_ONCE)
@@ -232,10 +238,21 @@ async def test_the_last_words_before_the_person_hangs_up_are_kept(call: Over) ->
     assert "dinner" in call.person[-1].text.lower()
 
 
-@calls(GONE_AT_ONCE, MID_SENTENCE, LAST_WORDS, SILENT)
-async def test_the_end_is_recorded_when_the_person_hangs_up_not_when_we_have_tidied_up(call: Over) -> None:
+async def seconds_to_notice(call: Over) -> float:
+    """From the person's last sign on the wire, by the carrier's clock, to the end in the row."""
     assert call.row.ended_at is not None
-    assert abs(call.row.ended_at.timestamp() - (await call.witness())["ended_at"]) < 1.5
+    return call.row.ended_at.timestamp() - (await call.witness())["ended_at"]
+
+
+@calls(GONE_AT_ONCE, MID_SENTENCE, AMID_WORDS, LAST_WORDS, SILENT)
+async def test_that_the_person_hung_up_is_noticed_at_once_whatever_was_going_on(
+    call: Over, record_property: Callable[[str, object], None]
+) -> None:
+    seconds = await seconds_to_notice(call)
+    record_property("seconds to notice", round(seconds, 3))
+    print(f"noticed after {seconds:.3f} s")
+    assert abs(seconds) < 0.5
+    assert call.row.ended_by is EndedBy.PERSON
 
 
 # --- calls that nobody answers ---------------------------------------------------------------------------------------
@@ -271,6 +288,11 @@ async def test_a_sip_status_becomes_an_outcome_and_stands_beside_it(call: Over) 
     assert call.row.sip_status == status
     assert str(status) in (call.row.cause or "")
     assert (await call.witness())["status"] == status
+
+
+@calls(REJECTED[486], REJECTED[603])
+async def test_who_declines_while_it_rings_is_noticed_at_once(call: Over) -> None:
+    assert abs(await seconds_to_notice(call)) < 0.5
 
 
 @calls(RINGS_OUT)

@@ -247,6 +247,8 @@ async def _dial_and_talk(
     try:
         failure = await _dial(job, line, number, trunk_id, prepared.name or "")
         if failure is not None:
+            # It is over now, and not when the session that was being made ready is taken down again.
+            job.control.end(failure)
             return failure
         answered_at = line.answered_at or datetime.now(UTC)
         job.worker.recorder.write(StateReached(call_id=call_id, state=CallState.ANSWERED, at=answered_at))
