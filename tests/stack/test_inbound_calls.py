@@ -10,15 +10,18 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import pytest
 import pytest_asyncio
 from livekit import api, rtc
 
-from tests.agent import Agent, Record, StartAgent, new_number
+from tests.agent import Agent, Record, StartAgent, new_number, until
+from tests.openai_contract import Contract, ToolCall, serve
 from tests.stories import Stories, Told
 from voiceagents.assistants.models import Assistant, Number
 from voiceagents.calls.states import Direction, EndedBy, Outcome
+from voiceagents.campaigns import do_not_call
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
 
@@ -329,6 +332,61 @@ async def test_without_a_forced_first_message_the_model_opens_the_call(calls: To
     print(call)
     assert call.agent
     assert "llm_ttft" in call.agent[0].latencies
+
+
+IN_OTHER_WORDS = "I would be happier if my telephone stayed quiet from your side."
+FIELDS = {"type": "object", "properties": {"reason": {"type": "string"}}}
+
+
+@STORIES
+async def objects(_: Agent, start_agent: StartAgent) -> tuple[Answered, bool]:
+    reading = ToolCall(
+        "record_call",
+        {"outcome": "opted_out", "turn": 2, "summary": "She wants no calls.", "fields": {"reason": "peace"}},
+    )
+    contract = Contract(["I understand, I am sorry for that.", reading], [IN_OTHER_WORDS])
+    async with serve(contract) as base_url:
+        agent = await start_agent(OPENAI_BASE_URL=base_url, OPENAI_API_KEY=contract.api_key)
+        did = new_number()
+        await hire(agent, "Peace", did)
+        await route(agent, did, job=json.dumps({"extraction": FIELDS}))
+        call = await call_in(agent, did, HEARS_US, LISTENS, says("Please be quiet."), HEARS_US, LISTENS, HANGS_UP)
+        # The summary is written a moment after the end.
+        record = await until(lambda: summed_up(agent, call.row.id), within=15, what="the summary")
+        async with agent.database.transaction() as session:
+            refused = call.caller in await do_not_call.just_asked(session, [call.caller])
+    return Answered(record.row, record.turns, record.timeline, agent, did, call.caller, call.witness), refused
+
+
+async def summed_up(agent: Agent, call_id: UUID) -> Record | None:
+    record = await agent.record(call_id)
+    return record if record is not None and record.row.details.get("usage") else None
+
+
+async def test_a_call_that_came_in_is_read_by_the_model_and_an_opt_out_counts_at_once(calls: Told) -> None:
+    call: Answered
+    call, refused = await calls["objects"]
+    print(call)
+    assert call.row.outcome is Outcome.OPTED_OUT
+    (evidence,) = call.row.evidence or []
+    assert (evidence["by"], evidence["text"]) == ("model", IN_OTHER_WORDS)
+    assert call.row.summary == "She wants no calls."
+    assert call.row.extracted == {"reason": "peace"}
+    assert refused, "nobody calls them again, from this moment on"
+
+
+async def test_what_the_models_of_a_call_took_stands_in_its_row(calls: Told) -> None:
+    call: Answered
+    call, _ = await calls["objects"]
+    used = {model["type"]: model for model in call.row.details["usage"]}
+    assert used["llm_usage"]["input_tokens"] > 0
+    assert used["tts_usage"]["characters_count"] >= len(call.agent[0].text)
+    assert used["stt_usage"]["audio_duration"] > 0.5
+
+
+async def test_without_a_model_a_call_that_came_in_has_a_plain_summary(calls: Told) -> None:
+    call: Answered = await calls["mid_sentence"]
+    assert (call.row.summary or "").startswith("The person hung up")
 
 
 @STORIES
