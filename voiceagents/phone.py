@@ -27,6 +27,7 @@ _ALLOWED = re.compile(r"\(?\+?[0-9\s().\-/]+")
 _BETWEEN_NUMBERS = (re.compile(r"[^\d\s().+\-]+|(?=\+)"), re.compile(r"[^\d().+\-]+"))
 _DIGITS_OF_A_NUMBER = 7
 _LONGEST_TEXT = 100
+_MEXICO = 52
 _LIKE_A_NUMBER = re.compile(r"['\s]*\+?[\d\s().\-/]+([eE]\+?\d+|[;,]?\s*(ext|x)[.:=]?\s*\d+)?\s*")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d.*|\d{1,2}[./]\d{1,2}[./]\d{2,4}")
 
@@ -210,6 +211,10 @@ def _meant(number: str, region: str | None) -> PhoneNumber:
 
 def _existing(number: str, region: str | None) -> PhoneNumber:
     parsed = _parse(number, region)
+    if parsed.country_code == _MEXICO and 10**10 < (parsed.national_number or 0) < 2 * 10**10:
+        # Until 2019 the numbers of Mexico's mobile phones began with a 1 when called from abroad; address books and
+        # messengers have kept it.
+        parsed.national_number = (parsed.national_number or 0) - 10**10
     if not (phonenumbers.is_valid_number(parsed) and is_e164(_e164(parsed))):
         reason = phonenumbers.is_possible_number_with_reason(parsed)
         raise InvalidPhoneNumber(f"the number does not exist in its country ({_why(reason)})")
