@@ -207,6 +207,22 @@ def test_a_row_becomes_the_contact_that_was_meant() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("last", "name"),
+    [
+        ("NULL", "Ana"),
+        ("nan", "Ana"),
+        ("", "Ana"),
+        ("N/A", "Ana"),
+        ("None", "Ana"),
+        ("Na", "Ana Na"),
+        ("Null", "Ana Null"),
+    ],
+)
+def test_a_word_for_nothing_is_no_part_of_a_name(last: str, name: str) -> None:
+    assert contact([ANA, "Ana", last], name=(1, 2)).name == name
+
+
 def test_a_zone_that_is_none_is_left_out_and_the_row_kept() -> None:
     reader = ContactReader(ColumnMapping(("phone", "tz"), phone=0, time_zone=1), None)
     taken, notice = reader.contact(Row(2, [ANA, "Mars/Olympus"]))

@@ -36,10 +36,10 @@ def spoken_name(name: str | None) -> str:
     """The contact's name as it may be said aloud, or the neutral word where there is none."""
     plain = " ".join((name or "").split()).strip("\"'")[:_LONGEST_NAME].strip()
     # A number, dashes or a smiley in the name's column is nothing to call a person by.
-    return plain if _given(plain) and any(character.isalpha() for character in plain) else NEUTRAL_NAME
+    return plain if given(plain) and any(character.isalpha() for character in plain) else NEUTRAL_NAME
 
 
-def _given(value: str | None) -> str:
+def given(value: str | None) -> str:
     """The value in one line, or nothing where it is one of the words that programs write for nothing."""
     plain = _in_one_line(value or "")
     return "" if plain.lower() in _NOTHING else plain
@@ -106,8 +106,8 @@ def contact_values(
     return {
         **{key: _in_one_line(value) for key, value in (variables or {}).items()},
         "name": spoken_name(name),
-        "email": _given(email) or "your email",
-        "phone": _given(phone) or "your phone number",
+        "email": given(email) or "your email",
+        "phone": given(phone) or "your phone number",
     }
 
 
@@ -159,8 +159,8 @@ This is an inbound call. Where it has to do with our campaign, follow this scrip
 
 CONTACT INFORMATION:
 - Name: {"Unknown" if known_name == NEUTRAL_NAME else known_name}
-- Email: {_given(email) or "Not provided"}
-- Phone: {_given(phone) or "Not provided"}
+- Email: {given(email) or "Not provided"}
+- Phone: {given(phone) or "Not provided"}
 """
 
 

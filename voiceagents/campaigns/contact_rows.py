@@ -15,6 +15,7 @@ from itertools import islice
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
+from voiceagents.assistants.prompts import given
 from voiceagents.calls.metadata import MAX_BYTES
 from voiceagents.campaigns.mapping import ColumnMapping
 from voiceagents.campaigns.numbers import Numbers
@@ -79,6 +80,11 @@ def cell_text(cell: str) -> str:
     return text
 
 
+def _is_short_name(part: str) -> bool:
+    """People are called Na, Nan and Null, programs write NULL, nan and None for a name that is not there."""
+    return part in ("Na", "Nan", "Nil", "Null")
+
+
 class ContactReader:
     """Turns the rows of one table into contacts."""
 
@@ -108,7 +114,10 @@ class ContactReader:
             phone = self._numbers.normalize(cell_text(cells[mapping.phone]), country)
         except InvalidPhoneNumber as error:
             raise RowProblem(str(error)) from None
-        name = " ".join(" ".join([cell_text(cells[column]) for column in mapping.name]).split())
+        parts = [cell_text(cells[column]) for column in mapping.name]
+        if len(parts) > 1:
+            parts = [part for part in parts if given(part) or _is_short_name(part)]
+        name = " ".join(" ".join(parts).split())
         email = "" if mapping.email is None else " ".join(cell_text(cells[mapping.email]).split())
         zone, notice = (None, None) if mapping.time_zone is None else _zone(cell_text(cells[mapping.time_zone]))
         variables = {name: cell_text(cells[column]) for column, name in self._variables}
