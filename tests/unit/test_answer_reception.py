@@ -162,6 +162,16 @@ async def test_a_beep_does_not_make_a_machine_of_somebody_who_listens(answered: 
     assert answered.reception.answered_by is AnsweredBy.PERSON
 
 
+async def test_a_beep_or_a_model_makes_no_machine_of_somebody_who_says_that_they_are_speaking(
+    answered: Answered,
+) -> None:
+    answered.hears("Hello, you have reached the Lopez family. This is Jonas speaking.")
+    answered.sounds(1000, 0.5)
+    answered.reception._machine_by_model(AnsweredBy.VOICEMAIL)  # pyright: ignore[reportPrivateUsage]
+    assert answered.reception.answered_by is AnsweredBy.PERSON
+    assert answered.desk.session.replies == 1
+
+
 async def test_a_fax_is_known_by_its_tone_alone(answered: Answered) -> None:
     answered.sounds(2100, 1.5)
     assert await answered.outcome() is Outcome.MACHINE

@@ -344,7 +344,13 @@ def test_no_tool_is_called_that_was_not_offered() -> None:
 
 
 GREETINGS = {
-    "human": ["Hello?", "Hi, this is Lisa.", "Smith residence, who is calling?"],
+    "human": [
+        "Hello, you have reached the Lopez family, this is Jonas speaking.",
+        "Why do you always leave a message?",
+        "Hello?",
+        "Hi, this is Lisa.",
+        "Smith residence, who is calling?",
+    ],
     "machine-vm": ["You've reached Lisa. Leave a message after the beep.", "I can't come to the phone right now."],
     "machine-ivr": ["Thank you for calling. Press 1 for sales.", "Please state your name and why you're calling."],
     "machine-unavailable": [

@@ -33,6 +33,7 @@ _VOICEMAIL = _any(
     r"(?<!my )(?<!my voice )\b(voice ?mail|mail) ?(box)?\b.{0,20}\b(is full|(has |hasn'?t )?(not )?(been |yet )+(set up|initiali[sz]ed)|cannot accept)\b",
     r"\bforwarded to (an? )?(automat(ed|ic) )?voice ?(mail|message)?\b",
     r"\byou know what to do\b",
+    r"(?<!this )\b(message|recording)\b.{0,60}\bfor (more|other|delivery|further) (\w+ )?options\b",
 )
 _NO_MESSAGE = _any(
     r"\b(mail ?box|voice ?mail|memory|inbox)\b.{0,20}\bfull\b",
@@ -84,6 +85,7 @@ _LISTENS = _any(
     r"\bwho('s| is| am i)( this| calling| speaking| there)\b(?!.{0,20}\b(and|or) (why|what))",
     r"\bwhat('s| is) ((this|it) (about|regarding)|the message)\b",
     r"\bwho are you\b|\bcan you hear me\b",
+    r"(?<!begin )(?<!start )\bspeaking\W*$",
     r"\bhow (can|may) (i|we) help\b",
 )
 # A network speaks of nothing that is its own.

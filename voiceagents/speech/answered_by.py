@@ -24,10 +24,11 @@ _LABELS: dict[str, re.Pattern[str]] = {
         r"|google (?:assistant|voice)|screening|using a (?:call )?screen"
     ),
     "machine-vm": re.compile(
-        r"leave (?:\w+ ){0,4}(?:message|name|number)|(?:after|at) the (?:tone|beep)|voice ?mail|record your message"
-        r"|(?:cant|cannot|not able to|unable to) (?:\w+ ){0,3}(?:come|get|take|answer)"
+        r"(?<!dont )(?<!you )(?<!always )leave (?:\w+ ){0,4}(?:message|name|number)|(?:after|at) the (?:tone|beep)"
+        r"|(?:cant|cannot|not able to|unable to) (?:\w+ ){0,2}(?:come|get) to the phone|record your message"
         r"|(?:get|call|ring|reach) (?:you )?back (?:to you )?(?:as soon|when|shortly)|forwarded to"
-        r"|(?:youve|you have) reached|not available (?:right now|to take)"
+        r"|(?:youve|you have) reached (?:\w+ ){0,4}(?:voice ?mail|mailbox)|voice ?mail(?:box)? (?:of|for)"
+        r"|not available to take"
     ),
 }
 _LONG_FOR_A_HUMAN = 25
