@@ -88,6 +88,8 @@ class CalCom:
     """Answers to the next requests that would book, in place of the true ones."""
     loses_answers: int = 0
     """So many bookings are made, and the answer is lost."""
+    recurs: bool = False
+    """The event type recurs: a booking is answered with all of its times."""
     requests: list[str] = field(default_factory=list)
 
     def take(self, start: datetime) -> None:
@@ -190,7 +192,7 @@ def application(cal: CalCom) -> FastAPI:
         if cal.loses_answers:
             cal.loses_answers -= 1
             return JSONResponse({"status": "error", "error": {"message": "Bad gateway"}}, 502)
-        return data(made)
+        return data([made] if cal.recurs else made)
 
     @app.get("/v2/bookings", dependencies=both)
     async def get_all(

@@ -76,6 +76,15 @@ async def test_a_booking_whose_answer_was_lost_is_found_and_not_made_again(
     assert cal_com.requests.count("POST /v2/bookings") == 1
 
 
+async def test_of_an_event_type_that_recurs_the_first_time_is_the_booking(
+    open_calcom: OpenCalendar, cal_com: CalCom
+) -> None:
+    calendar = await open_calcom()
+    cal_com.recurs = True
+    made = await calendar.book(at(9), ANA, key="call-1")
+    assert (list(cal_com.bookings), made.start) == ([made.id], at(9))
+
+
 async def test_a_move_whose_answer_was_lost_is_found_too(open_calcom: OpenCalendar, cal_com: CalCom) -> None:
     calendar = await open_calcom()
     made = await calendar.book(at(9), ANA, key="call-1")

@@ -65,6 +65,31 @@ async def test_who_picks_one_of_the_times_that_were_offered_is_booked_on_its_day
     assert calendar.standing == [(local(27, 14), "Ana Lopez")]
 
 
+@pytest.mark.parametrize(
+    ("asked", "picked", "at"),
+    [
+        ("Thursday", "the first one", (26, 9)),
+        ("Thursday", "Yes, the second one, please.", (26, 11)),
+        ("Thursday", "I'll take the last one", (26, 16)),
+        ("Thursday", "the earliest slot", (26, 9)),
+        ("Thursday", "nine", (26, 9)),
+        ("Monday at 8", "the ten o'clock one", (30, 10)),
+        ("Monday at 8", "the fifth one", None),  # so many were not offered
+        ("Thursday", "the afternoon one", None),  # there are two
+        ("Thursday", "today", None),
+    ],
+)
+async def test_who_picks_from_what_was_offered_gets_that(asked: str, picked: str, at: tuple[int, int] | None) -> None:
+    async with Desk(with_calendar(), PaperCalendar()) as desk:
+        await call(desk, "check_availability", day_or_time=asked)
+        answer = await call(desk, "book_appointment", start_time=picked, caller_name="Ana")
+    if at is None:
+        assert answer.startswith("ERROR")
+    else:
+        start = local(*at)
+        assert f"{start:%A, %B} {start.day} at {start.hour % 12 or 12} {start:%p}" in answer
+
+
 async def test_who_does_not_agree_is_not_booked() -> None:
     calendar = PaperCalendar()
     async with Desk(with_calendar(), calendar) as desk:

@@ -136,7 +136,7 @@ class CalComCalendar:
         if self._settings.slot_minutes:
             body["lengthInMinutes"] = self._settings.slot_minutes
         try:
-            return _booking(await self._ask("POST", "/v2/bookings", _BOOKINGS, body=body))
+            return _booking(_first(await self._ask("POST", "/v2/bookings", _BOOKINGS, body=body)))
         except _Refusal as refusal:
             if made := await self._made(start, wish):
                 return made
@@ -156,8 +156,10 @@ class CalComCalendar:
         await self._require_future(start)
         try:
             moved = _booking(
-                await self._ask(
-                    "POST", f"/v2/bookings/{booking_id}/reschedule", _BOOKINGS, body={"start": _instant(start)}
+                _first(
+                    await self._ask(
+                        "POST", f"/v2/bookings/{booking_id}/reschedule", _BOOKINGS, body={"start": _instant(start)}
+                    )
                 )
             )
         except _Refusal as refusal:
@@ -262,7 +264,7 @@ class CalComCalendar:
     async def _tried(self, method: str, path: str, body: Mapping[str, Any] | None) -> Mapping[str, Any]:
         """A request about one booking."""
         try:
-            return cast(Mapping[str, Any], await self._ask(method, path, _BOOKINGS, body=body))
+            return _first(await self._ask(method, path, _BOOKINGS, body=body))
         except _Refusal as refusal:
             if refusal.status == 404:
                 raise NoSuchBooking("there is no such booking at Cal.com") from None
@@ -325,6 +327,11 @@ class CalComCalendar:
         if answer.status_code >= 400:
             raise _Refusal(answer.status_code, _message(whole))
         return whole["data"]
+
+
+def _first(found: Any) -> Mapping[str, Any]:
+    """The booking of an answer; of an event type that recurs, where all of its times come, the first of them."""
+    return cast(Mapping[str, Any], found[0] if isinstance(found, list) and found else found)
 
 
 def _message(whole: Any) -> str:

@@ -36,7 +36,15 @@ _TENTHS = {"twentieth": 20, "thirtieth": 30}
 _NUMBER = {word: value for value, word in enumerate(_UNITS)} | _TENS
 _ORDINAL = {word: value for value, word in enumerate(_ORDINALS)} | _TENTHS
 
+# "The Tuesday one" is no o'clock; "the 5th at one" is.
+_NO_PRONOUN = r"(?!(?:at|past|to|until|till|by|before|after|around|about|for|from|and|or|between|quarter|half)\b)"
+_PRONOUN = re.compile(
+    rf"\b((?:the|that|this)(?: {_NO_PRONOUN}[\w']+){{0,2}}) one\b"
+    r"(?! ?(?:o'? ?clock|[ap]\.? ?m\b|\d|thirty|fifteen|forty|twenty|ten|oh?\b|in the (?:morning|afternoon)))"
+)
+
 _SPELLINGS = (
+    (_PRONOUN, r"\1"),
     (re.compile(r"[’`´]"), "'"),
     (re.compile(r"[–—−]"), "-"),
     (re.compile(r"\bo'? ?clock\b"), "oclock"),

@@ -1,6 +1,7 @@
 """Which time does the caller mean, and is it free? What was offered in this call is kept, so that "the nine thirty" is
 one of the times that were read out."""
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -13,6 +14,14 @@ from voiceagents.calendars.spoken import Moment, Stretch, Unclear
 
 _LOOK_AHEAD = timedelta(days=14)
 _LATER_THAN_DAY = timedelta(days=1)
+_PLACES = {"first": 0, "1st": 0, "earliest": 0, "second": 1, "2nd": 1, "third": 2, "3rd": 2, "fourth": 3, "4th": 3,
+           "last": -1, "latest": -1}  # fmt: skip
+_PICK = re.compile(
+    rf"(?:(?:yes|yeah|ok|okay|um|uh|so|then|please|i|i'd|i'll|we'll|like|take|want|would|have|book|me)\s+)*(?:the\s+)?"
+    rf"({'|'.join(_PLACES)})(?:\s+(?:one|slot|time|option|appointment|of\s+(?:them|those)))"
+    r"(?:\s+(?:please|then|is\s+(?:fine|good)))*"
+)
+_TODAY = re.compile(r"\b(?:today|tonight|this|now)\b", re.IGNORECASE)
 
 
 class Offers:
@@ -29,6 +38,7 @@ class Offers:
         self._now = now
         self._zone = calendar.zone
         self._offered: dict[datetime, Slot] = {}
+        self._last: list[Slot] = []
         self.caller_zone: ZoneInfo | None = None
         """The zone the caller has said they are in; times are theirs from then on, and are said in both."""
 
@@ -71,6 +81,7 @@ class Offers:
     def offer(self, slots: Sequence[Slot]) -> None:
         """From now on the caller knows of these."""
         self._offered.update({slot.start: slot for slot in slots})
+        self._last = list(slots) or self._last
 
     async def slot(self, words: str) -> Slot:
         """The slot that is meant: one that was offered, or one that is free and is offered by being read back.
@@ -95,11 +106,14 @@ class Offers:
                 raise SlotRefused("that is no exact time yet", _spread(free, self._count))
 
     def _of_those_offered(self, words: str) -> Slot | None:
-        """ "The 9:30" names one of the times that were offered, whatever its day."""
+        """ "The 9:30", "the Tuesday one" and "the last one" name one of the times that were offered."""
+        if picked := _PICK.fullmatch(" ".join(re.sub(r"[^\w']", " ", words.lower()).split())):
+            place = _PLACES[picked[1]]
+            return self._last[place] if place < len(self._last) and self._last else None
         meant: set[datetime] = set()
         for start in self._offered:
             understood = spoken.understand(words, self._morning(start), self._theirs)
-            if isinstance(understood, Moment) and understood.start == start:
+            if _holds(understood, start) and (isinstance(understood, Moment) or not _TODAY.search(words)):
                 meant.add(start)
         exact = spoken.understand(words, self._now(), self._theirs)
         if isinstance(exact, Moment) and exact.start in meant:
@@ -107,7 +121,7 @@ class Offers:
         return self._offered[meant.pop()] if len(meant) == 1 else None
 
     def named(self, instants: Sequence[datetime], words: str) -> list[datetime]:
-        """Those of these instants that are meant: reckoned from now, or else ("the nine o'clock one") from their days."""
+        """Which of these instants are meant, reckoned from now, or else ("the nine o'clock one") from their days."""
         self.caller_zone = spoken.zone_named(words) or self.caller_zone
         meant = [one for one in instants if _holds(spoken.understand(words, self._now(), self._theirs), one)]
         return meant or [
