@@ -5,7 +5,8 @@ PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.cache/uv/bin:$(PATH)
 export UV_PYTHON_DOWNLOADS = never
 # Container images often set it; without compiled modules each of our programs starts a second or two later.
 unexport PYTHONDONTWRITEBYTECODE
-# Test files side by side, where no phone is listening.
+# Test files side by side, where no phone is listening. In their own order: those with servers, of few and long tests, come
+# first, and the short ones fill the end.
 WORKERS ?= 2
 
 .PHONY: help
@@ -22,7 +23,7 @@ demo: setup ## Dial eight simulated people and answer one, live, on this machine
 
 .PHONY: test
 test: setup-tests lint ## Set up and run all tests
-	pytest -m "not slow and not phones" -n $(WORKERS) --dist loadfile
+	pytest -m "not slow and not phones" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 	pytest -m "phones and not slow"
 
 .PHONY: test-fast
