@@ -15,10 +15,18 @@ pytest_plugins = ["tests.database", "tests.agent", "tests.campaign_desk", "tests
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "patient: uses a phone network, but hears nothing and waits long: no `phones`")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whoever uses a phone network is marked `phones`: what is heard and when depends on an unhurried machine."""
+    """Whoever uses a phone network is marked `phones`: what is heard and when depends on an unhurried machine.
+
+    Where nothing is heard and every limit is wide, a file says that it is `patient`, and runs beside others.
+    """
     for item in items:
-        if {"lab", "fresh_lab"} & set(getattr(item, "fixturenames", ())):
+        uses_phones = {"lab", "fresh_lab"} & set(getattr(item, "fixturenames", ()))
+        if uses_phones and item.get_closest_marker("patient") is None:
             item.add_marker("phones")
 
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -192,24 +191,3 @@ async def test_the_contacts_were_a_campaign_that_is_over_and_can_say_why(demo: D
     assert "campaign of 8 contacts: 0 waiting, 0 calling, 8 done, 0 skipped" in demo.ran.out
     (story,) = json.loads((await run("campaign", "why", "+12025550104", "--json", folder=tmp_path, **env)).out)
     assert [decision["verdict"] for decision in story["decisions"]] == ["dial", "retry", "dial", "finish"]
-
-
-@pytest.mark.parametrize("moment", ["Starting the phone network", "Starting the agent", "answered"])
-async def test_ctrl_c_at_any_moment_leaves_neither_process_nor_port(moment: str, tmp_path: Path) -> None:
-    data = open_folder() / "data"
-    try:
-        command = await Command.start("demo", folder=tmp_path, VOICEAGENTS_DATA=str(data))
-        await command.says(moment, within=90)
-        lab = data / "lab" / "lab.json"
-        ports = json.loads(lab.read_text())["ports"].values() if lab.exists() else []
-        command.interrupt()
-        ran = await command.over(within=45)
-        assert ran.status == 130, ran
-        assert "Traceback" not in ran.err, ran
-        await nothing_left_of(data)
-        for port in ports:
-            with socket.socket() as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind(("127.0.0.1", port))
-    finally:
-        end_servers(data.parent)

@@ -29,7 +29,7 @@ from voiceagents.lab import Lab
 from voiceagents.processes import Process, spawn
 from voiceagents.settings import Settings
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.stack, pytest.mark.patient, pytest.mark.timeout(180)]
 
 
 class Wire:

@@ -2,20 +2,33 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 
 import httpx
 import pytest
+import pytest_asyncio
 from livekit import api
 
 from tests.stack.gateway_desk import PHONE_NUMBER, Desk, error_of, new_room, open_desk, until, wait
 from tests.stack.phone_audio import CODECS, tone
 from tests.stack.room_observer import RATE, RoomObserver
 from tests.stack.sip_phone import PhoneCall
+from tests.stories import Stories, Told
 from voiceagents.lab import Lab
 
-pytestmark = [pytest.mark.stack, pytest.mark.faults]
+pytestmark = [pytest.mark.stack, pytest.mark.faults, pytest.mark.phones, pytest.mark.timeout(180)]
 
 LOST_ROOM_S = 25.0
+STORIES = Stories(at_once=3)
+StartLab = Callable[[], AbstractAsyncContextManager[Lab]]
+
+
+@pytest_asyncio.fixture(scope="module")
+async def told(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Told]:
+    """Every story of this module, under way; each may kill the processes of a lab of its own."""
+    async with STORIES.told(lambda: Lab(tmp_path_factory.mktemp("lab"))) as told:
+        yield told
 
 
 async def stats(lab: Lab) -> dict[str, int]:
@@ -23,15 +36,16 @@ async def stats(lab: Lab) -> dict[str, int]:
         return (await gateway.get("/stats")).json()
 
 
-async def test_sigterm_ends_every_call_within_five_seconds(fresh_lab: Lab) -> None:
-    async with open_desk(fresh_lab) as desk:
+@STORIES
+async def stopped(start_lab: StartLab) -> None:
+    async with start_lab() as lab, open_desk(lab) as desk:
         answered = await desk.answered(new_room())
         dialled = desk.dial(new_room())
         ringing = await desk.phone.rung()
         ringing.ring()
         await wait(0.2)
         start = time.monotonic()
-        stopping = asyncio.create_task(asyncio.to_thread(fresh_lab.processes["gateway"].stop, 6))
+        stopping = asyncio.create_task(asyncio.to_thread(lab.processes["gateway"].stop, 6))
         await answered.request("BYE")
         await ringing.request("CANCEL")
         await error_of(dialled)
@@ -40,27 +54,37 @@ async def test_sigterm_ends_every_call_within_five_seconds(fresh_lab: Lab) -> No
         assert await desk.participant(new_room()) is None
 
 
-async def test_a_call_whose_room_is_lost_for_good_is_hung_up(fresh_lab: Lab) -> None:
-    async with open_desk(fresh_lab) as desk:
+async def test_sigterm_ends_every_call_within_five_seconds(told: Told) -> None:
+    await told["stopped"]
+
+
+@STORIES
+async def room_lost(start_lab: StartLab) -> None:
+    async with start_lab() as lab, open_desk(lab) as desk:
         call = await desk.answered(new_room())
         await wait(1.5)  # until all media connections stand
-        await fresh_lab.kill("livekit-server")
+        await lab.kill("livekit-server")
         lost_at = time.monotonic()
         await call.request("BYE", within=LOST_ROOM_S + 2)
         assert time.monotonic() - lost_at < LOST_ROOM_S
-        await nothing_left(fresh_lab)
+        await nothing_left(lab)
 
 
-async def test_a_call_survives_a_short_restart_of_the_server(fresh_lab: Lab) -> None:
+async def test_a_call_whose_room_is_lost_for_good_is_hung_up(told: Told) -> None:
+    await told["room_lost"]
+
+
+@STORIES
+async def server_restarted(start_lab: StartLab) -> None:
     room = new_room()
-    async with open_desk(fresh_lab) as desk:
-        async with RoomObserver(fresh_lab, room) as observer:
+    async with start_lab() as lab, open_desk(lab) as desk:
+        async with RoomObserver(lab, room) as observer:
             call = await desk.answered(room)
             await observer.track(PHONE_NUMBER)
             await wait(1.5)  # until all media connections stand
-        await fresh_lab.kill("livekit-server")
-        await fresh_lab.restart("livekit-server")
-        async with RoomObserver(fresh_lab, room) as observer:
+        await lab.kill("livekit-server")
+        await lab.restart("livekit-server")
+        async with RoomObserver(lab, room) as observer:
             await observer.present(PHONE_NUMBER, "active", within=12)
             participant = observer.room.remote_participants[PHONE_NUMBER]
             assert participant.attributes["sip.callIDFull"] == call.call_id
@@ -73,17 +97,26 @@ async def test_a_call_survives_a_short_restart_of_the_server(fresh_lab: Lab) -> 
         assert (await call.response("BYE")).status == 200
 
 
-async def test_a_call_that_comes_back_to_another_room_of_the_same_name_is_hung_up(fresh_lab: Lab) -> None:
+async def test_a_call_survives_a_short_restart_of_the_server(told: Told) -> None:
+    await told["server_restarted"]
+
+
+@STORIES
+async def another_room(start_lab: StartLab) -> None:
     room = new_room()
-    async with open_desk(fresh_lab) as desk:
-        async with RoomObserver(fresh_lab, room) as observer:
+    async with start_lab() as lab, open_desk(lab) as desk:
+        async with RoomObserver(lab, room) as observer:
             call = await desk.answered(room)
             await observer.track(PHONE_NUMBER)
             await wait(1.5)  # until all media connections stand
-        await fresh_lab.kill("livekit-server")
-        await redis(fresh_lab, "HDEL", "rooms", room)  # as if it had been deleted while nobody could tell us
-        await fresh_lab.restart("livekit-server")
+        await lab.kill("livekit-server")
+        await redis(lab, "HDEL", "rooms", room)  # as if it had been deleted while nobody could tell us
+        await lab.restart("livekit-server")
         await call.request("BYE", within=LOST_ROOM_S)
+
+
+async def test_a_call_that_comes_back_to_another_room_of_the_same_name_is_hung_up(told: Told) -> None:
+    await told["another_room"]
 
 
 async def redis(lab: Lab, *words: str) -> None:
@@ -94,25 +127,35 @@ async def redis(lab: Lab, *words: str) -> None:
     writer.close()
 
 
-async def test_calls_can_be_placed_again_after_the_server_was_gone(fresh_lab: Lab) -> None:
-    async with open_desk(fresh_lab) as desk:
-        await fresh_lab.kill("livekit-server")
+@STORIES
+async def server_gone(start_lab: StartLab) -> None:
+    async with start_lab() as lab, open_desk(lab) as desk:
+        await lab.kill("livekit-server")
         await wait(1.0)
-        await fresh_lab.restart("livekit-server")
+        await lab.restart("livekit-server")
         call = await placed_again(desk)
         call.hang_up()
 
 
-async def test_calls_can_be_placed_again_after_redis_was_gone(fresh_lab: Lab) -> None:
-    async with open_desk(fresh_lab) as desk:
+async def test_calls_can_be_placed_again_after_the_server_was_gone(told: Told) -> None:
+    await told["server_gone"]
+
+
+@STORIES
+async def redis_gone(start_lab: StartLab) -> None:
+    async with start_lab() as lab, open_desk(lab) as desk:
         before = await desk.answered(new_room())
-        await fresh_lab.kill("redis-server")
+        await lab.kill("redis-server")
         await wait(1.0)
         assert before.requests("BYE") == [], "a call that is up does not need Redis"
-        await fresh_lab.restart("redis-server")
+        await lab.restart("redis-server")
         await placed_again(desk)
         before.hang_up()
         assert (await before.response("BYE")).status == 200
+
+
+async def test_calls_can_be_placed_again_after_redis_was_gone(told: Told) -> None:
+    await told["redis_gone"]
 
 
 async def placed_again(desk: Desk, within: float = 30.0) -> PhoneCall:

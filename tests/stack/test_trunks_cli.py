@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from voiceagents.cli.app import app
 from voiceagents.lab import Lab
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.stack, pytest.mark.patient, pytest.mark.timeout(180)]
 
 SECRET = "hunter2-not-shown"
 Typed = Callable[..., Awaitable[str]]
