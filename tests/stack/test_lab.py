@@ -18,6 +18,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from livekit import api
 
+from tests.agent import until
 from voiceagents import lab as labs
 from voiceagents import voices
 from voiceagents.carrier import CarrierError, read_scenario
@@ -85,9 +86,13 @@ async def test_a_call_to_a_did_opens_a_room_with_the_agent_dispatched(lab: Lab) 
     call_id = await lab.carrier.place_call("+15550177701", caller="+12025550152")
     await lab.carrier.wait_for("ringing", sip_call_id=call_id)
     async with lab.livekit() as livekit:
-        rooms = await livekit.room.list_rooms(api.ListRoomsRequest())
-        name = next(room.name for room in rooms.rooms if room.name.startswith("did-+15550177701"))
-        dispatches = await livekit.agent_dispatch.list_dispatch(name)
+
+        async def dispatched() -> list[api.AgentDispatch] | None:  # it may ring a moment before the room is there
+            rooms = await livekit.room.list_rooms(api.ListRoomsRequest())
+            names = [room.name for room in rooms.rooms if room.name.startswith("did-+15550177701")]
+            return await livekit.agent_dispatch.list_dispatch(names[0]) or None if names else None
+
+        dispatches = await until(dispatched, within=20, what="a room with a dispatch")
     assert [dispatch.agent_name for dispatch in dispatches] == ["test-lab-agent"]
     assert (await lab.carrier.hang_up(call_id))["state"] == "cancelled"
 
