@@ -229,7 +229,7 @@ async def test_no_form_however_empty_or_odd_breaks_a_page(visitors: Visitors) ->
     browser, token = await visitors.signed_in(Role.OWNER)
     ids = {
         "campaign_id": campaign, "contact_id": contacts[0].id, "call_id": call, "assistant_id": "front-desk",
-        "import_id": uuid4(), "user_id": uuid4(), "room": "talk-x", "token": "x",
+        "import_id": uuid4(), "user_id": uuid4(), "key_id": uuid4(), "room": "talk-x", "token": "x",
     }  # fmt: skip
     odd = {
         "window": "\x00", "contact": "x", "number": "🦊", "campaign": "x", "settings": "[", "region": "XX",
