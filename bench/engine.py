@@ -135,8 +135,8 @@ async def decisions(database: Database, sizes: Iterable[int]) -> None:
 _CALLED_BEFORE = """
     INSERT INTO calls (id, direction, state, to_number, room_name, campaign_id, contact_id, created_at, dialing_at,
                        ended_at, settled_at, outcome)
-    SELECT gen_random_uuid(), 'outbound', 'ended', phone, 'call-' || id, CAST(campaign_id AS text), CAST(id AS text), long_ago, long_ago, long_ago,
-           long_ago, 'no_answer'
+    SELECT gen_random_uuid(), 'outbound', 'ended', phone, 'call-' || id, CAST(campaign_id AS text), CAST(id AS text),
+           long_ago, long_ago, long_ago, long_ago, 'no_answer'
     FROM contacts, (SELECT now() - interval '30 days' AS long_ago) AS times WHERE campaign_id = :id
 """
 _ENDED = """

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -83,8 +83,8 @@ class Chain:
 
 @pytest.fixture(autouse=True)
 def _the_database_is_played(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def played(session: Any, questions: Sequence[tuple[Wanted, ...]]) -> Mapping[tuple[Wanted, ...], Answers]:
-        return {wanted: await session.look_up(wanted) for wanted in questions}
+    async def played(session: Any, wanted: Sequence[Wanted]) -> Answers:
+        return await session.look_up(wanted)
 
     monkeypatch.setattr(chain, "_in_database", played)
 
@@ -172,14 +172,18 @@ async def test_a_dead_database_alone_may_take_nearly_a_second_and_no_more() -> N
     assert PATIENCE - 0.05 < time.monotonic() - started < PATIENCE + 0.3
 
 
-async def test_supabase_is_asked_once_in_a_while_and_our_database_each_time() -> None:
+@pytest.mark.parametrize(("holds", "looks"), [(60.0, 2), (0.0, 6)])
+async def test_supabase_is_asked_once_in_a_while_and_our_database_once_a_second(
+    monkeypatch: pytest.MonkeyPatch, holds: float, looks: int
+) -> None:
+    monkeypatch.setattr(chain, "OURS_HOLDS", holds)
     played = staffed()
     assert played.supabase is not None
     for _ in range(3):
         assert (await played.resolve(did=OTHER)).id == "uuid-2"
         assert await played.resolve(did="+12025550999") is OUT_OF_SERVICE
     assert played.supabase.asked == [[OTHER], ["+12025550999"]]
-    assert len(played.database.asked) == 6
+    assert len(played.database.asked) == looks
 
 
 async def test_with_no_time_to_hold_supabase_is_asked_for_every_call() -> None:
@@ -206,7 +210,10 @@ async def test_when_a_source_goes_away_its_last_word_stands(caplog: pytest.LogCa
     assert await played.resolve(did="+12025550999") is MINIMAL
 
 
-async def test_an_assistant_that_was_unbound_is_not_remembered_against_its_source() -> None:
+async def test_an_assistant_that_was_unbound_is_not_remembered_against_its_source(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(chain, "OURS_HOLDS", 0.0)
     played = staffed()
     await played.resolve(did=DID)
     del played.database.numbers[DID]

@@ -24,12 +24,15 @@ from voiceagents.assistants.resolved import MINIMAL as MINIMAL
 from voiceagents.assistants.resolved import OUT_OF_SERVICE as OUT_OF_SERVICE
 from voiceagents.assistants.resolved import Resolved as Resolved
 from voiceagents.assistants.resolved import from_row
-from voiceagents.assistants.together import Together
 
 log = logging.getLogger("voiceagents.resolver")
 
 PATIENCE = 0.9
 """Seconds after which the caller is answered, by whoever is known by then: nobody hears a second of silence for it."""
+
+OURS_HOLDS = 1.0
+"""Seconds for which an answer of our database holds: a change counts after that, and a rush of calls to one number costs one
+look a second."""
 
 _FOR_OUR_DATABASE = 5 / 9
 """How much of that our database has when another source waits behind it."""
@@ -76,11 +79,11 @@ class Resolver:
     """The chain, with what its sources said before. One for all calls of a process, from any thread."""
 
     def __init__(self, further: Source | None = None, *, cache_seconds: float = 60.0) -> None:
-        """A chain of our database and, after it, `further`, whose answers hold for `cache_seconds`."""
+        """A chain of our database, whose answers hold for a second at most, and after it `further`, whose hold for
+        `cache_seconds`; with 0 nothing is remembered of sources that answer."""
         self._further = further
         self._cache_seconds = cache_seconds
         self._said: Memory[Resolved | None] = Memory()
-        self._together = Together(_in_database)
 
     async def inbound(
         self, ask: Ask, *, job_assistant_id: str | None, room_assistant_id: str | None, did: str | None
@@ -137,7 +140,7 @@ class Resolver:
         """What is asked, in order, and how much of the patience it may take."""
 
         async def database(wanted: Sequence[Wanted]) -> Answers:
-            return await self._together.ask(ask, tuple(wanted))
+            return await ask(lambda session: _in_database(session, wanted))
 
         yield "resolver.database", database, 1.0 if self._further is None else _FOR_OUR_DATABASE
         if self._further is not None:
@@ -159,10 +162,10 @@ class Resolver:
     ) -> tuple[Answers, bool]:
         """What a source says, fresh or remembered, and whether that is certain."""
         remembered: dict[Wanted, Resolved | None] = {}
-        if name != "resolver.database":  # our own is near, and a change there counts for the next call
-            for one in wanted:
-                if kept := self._said.recall((name, one.by, one.value), self._cache_seconds):
-                    remembered[one] = kept.value
+        holds = min(OURS_HOLDS, self._cache_seconds) if name == "resolver.database" else self._cache_seconds
+        for one in wanted:
+            if kept := self._said.recall((name, one.by, one.value), holds):
+                remembered[one] = kept.value
         unknown = [one for one in self._undecided(wanted, [remembered]) if one not in remembered]
         if not unknown:
             return remembered, True
@@ -196,24 +199,11 @@ async def by_id(session: AsyncSession, assistant_id: str, source: str = "job.met
     return from_row(found, source) if found else None
 
 
-async def by_number(
-    session: AsyncSession,
-    number: str,
-    source: str = "resolver.database",
-    *,
-    known: Mapping[str, Assistant] | None = None,
-) -> Resolved | None:
-    """The assistant in our database that answers this number, in whichever spelling it was dialled.
-
-    Args:
-        session: an open transaction.
-        number: as it was dialled.
-        source: what stands as the answer's source.
-        known: who answers which number in E.164, as far as that was read already.
-    """
+async def by_number(session: AsyncSession, number: str, source: str = "resolver.database") -> Resolved | None:
+    """The assistant in our database that answers this number, in whichever spelling it was dialled."""
     query = select(Assistant).join(Number, Number.assistant_id == Assistant.id)
     if e164 := dialled.international(number):
-        found = (known or {}).get(e164) or await session.scalar(query.where(Number.e164 == e164))
+        found = await session.scalar(query.where(Number.e164 == e164))
         if found is not None or "+" in dialled.spelled(number):
             return replace(from_row(found, source), number=e164) if found else None
     if not (end := dialled.ending(number)):
@@ -225,31 +215,10 @@ async def by_number(
     return None
 
 
-async def _in_database(
-    session: AsyncSession, questions: Sequence[tuple[Wanted, ...]]
-) -> Mapping[tuple[Wanted, ...], Answers]:
-    """What our database knows of each question of several calls."""
-    known = await _answering(session, questions) if len(questions) > 1 else None
-    return {wanted: await _of_one_call(session, wanted, known) for wanted in questions}
-
-
-async def _answering(session: AsyncSession, questions: Sequence[tuple[Wanted, ...]]) -> Mapping[str, Assistant]:
-    """Who answers the numbers of all these calls, in one look."""
-    numbers = {dialled.international(one.value) for wanted in questions for one in wanted if one.by is By.NUMBER}
-    query = select(Number.e164, Assistant).join(Assistant, Number.assistant_id == Assistant.id)
-    found = await session.execute(query.where(Number.e164.in_(numbers - {None})))
-    return {e164: assistant for e164, assistant in found}
-
-
-async def _of_one_call(
-    session: AsyncSession, wanted: Sequence[Wanted], known: Mapping[str, Assistant] | None
-) -> Answers:
+async def _in_database(session: AsyncSession, wanted: Sequence[Wanted]) -> Answers:
     said: dict[Wanted, Resolved | None] = {}
     for one in wanted:
-        if one.by is By.ID:
-            said[one] = await by_id(session, one.value)
-        else:
-            said[one] = await by_number(session, one.value, known=known)
+        said[one] = await (by_id if one.by is By.ID else by_number)(session, one.value)
         if said[one] is not None:
             break  # what stands behind it is not asked for
     return said
