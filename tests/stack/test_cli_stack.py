@@ -14,7 +14,7 @@ from tests.stack.command_line import Command, Ran, nothing_left_of, run, surroun
 from voiceagents.calls.states import Outcome
 from voiceagents.lab import Lab
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.stack, pytest.mark.patient, pytest.mark.timeout(240)]
 
 TALKS: Mapping[str, Any] = {
     "ring_ms": 500,
@@ -43,6 +43,7 @@ def mended(ran: Ran, *words: str) -> None:
         assert word in ran.err, ran
 
 
+@pytest.mark.phones
 async def test_a_call_is_followed_until_its_end_and_told_afterwards(agent: Agent, lab: Lab, tmp_path: Path) -> None:
     number, env = await phone(lab, TALKS), surroundings(agent)
     ran = await run("call", number, "--name", "Ana", "--prompt", SCRIPT, folder=tmp_path, within=90, **env)
@@ -135,6 +136,7 @@ async def test_what_cannot_work_is_said_before_anything_is_dialled(
     assert lab.carrier.invites(to=number) == []
 
 
+@pytest.mark.phones
 async def test_an_assistant_of_the_command_line_answers_the_number_it_was_given(
     agent: Agent, lab: Lab, speech: Speech, tmp_path: Path
 ) -> None:
