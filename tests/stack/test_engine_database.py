@@ -268,6 +268,21 @@ async def test_lack_of_agents_rests_the_installation(desk: Desk) -> None:
     assert "no agent took the call" in (await desk.holds(elsewhere))[0].words
 
 
+@pytest.mark.parametrize("lacking_last", [True, False])
+async def test_of_calls_that_are_settled_together_the_last_says_whether_the_installation_rests(
+    desk: Desk, lacking_last: bool
+) -> None:
+    campaign, elsewhere = await desk.campaign(2), await desk.campaign(2, trunk_id="ST_other")
+    lacking, through = await desk.feed(campaign)
+    await desk.dial(through)
+    endings = [(through, Outcome.BUSY), (lacking, Outcome.NO_CAPACITY)]
+    for call, outcome in endings if lacking_last else reversed(endings):
+        desk.later(seconds=1)
+        await desk.end(call, outcome)
+    await desk.settle()
+    assert len(await desk.feed(elsewhere)) == (0 if lacking_last else 2)
+
+
 async def test_a_campaign_whose_calls_fail_for_one_cause_is_paused_with_the_cause(desk: Desk) -> None:
     campaign, healthy = await desk.campaign(20), await desk.campaign(20)
     calls = await desk.feed(campaign)

@@ -11,7 +11,7 @@ from random import Random
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from voiceagents.calls.history import CANCELLED_BY_USER
@@ -84,8 +84,6 @@ async def settle(session: AsyncSession, now: datetime, random: Random) -> Settle
                 decision = decisions.outcome_decision(words, "retry_policy", None)
                 decisions.record(session, contact, decision, now, call_id=call.id)
     await session.flush()
-    if any(call.ringing_at is not None for call in ended):
-        await _end_rest_of_installation(session)
     causes = {(contacts[call.id].campaign_id, _cause_of(call)) for call in ended if call.id in contacts}
     for campaign_id in sorted({campaign_id for campaign_id, cause in causes if cause in THRESHOLDS}):
         await _break_if_failing(session, ground.campaigns[campaign_id], now)
@@ -100,10 +98,12 @@ async def unsettled(session: AsyncSession) -> bool:
 
 @dataclass(frozen=True)
 class _Ground:
-    """What is shared by the calls that are settled together, locked."""
+    """What is shared by the calls that are settled together, campaigns and trunks locked."""
 
     campaigns: dict[UUID, Campaign]
     trunks: dict[str, TrunkLimits]
+    installation: Installation | None
+    """Locked only where it changes: everything that dials waits for that lock."""
 
 
 async def _lock(session: AsyncSession, calls: Sequence[Call]) -> _Ground:
@@ -115,6 +115,7 @@ async def _lock(session: AsyncSession, calls: Sequence[Call]) -> _Ground:
     return _Ground(
         {row.id: row for row in await session.scalars(campaigns.with_for_update(key_share=True))},
         {row.trunk_id: row for row in await session.scalars(trunks.with_for_update(key_share=True))},
+        await session.get(Installation, 1),
     )
 
 
@@ -239,21 +240,21 @@ def _ended_call(call: Call, contact: Contact, past: Sequence[_PastCall], outcome
 async def _rest_if_congested(session: AsyncSession, ground: _Ground, call: Call, now: datetime) -> None:
     """A refusal for lack of lines lets the trunk (or, where it is ours, the installation) rest; a call that got
     through ends the rest."""
-    trunk = ground.trunks.get(call.trunk_id or "")
+    trunk, installation = ground.trunks.get(call.trunk_id or ""), ground.installation
     if call.outcome is Outcome.NO_CAPACITY:
-        _rest(await session.get(Installation, 1, with_for_update=_SEEN), call, now)
+        _rest(await _locked(session, installation), call, now)
     elif call.dialing_at is not None and call.outcome is Outcome.CONGESTION:
         _rest(trunk, call, now)
-    elif trunk is not None and trunk.hold_seconds and call.ringing_at is not None:
-        trunk.hold_seconds, trunk.hold_until, trunk.hold_cause = 0, None, None
+    elif call.ringing_at is not None:
+        _end_rest(trunk)
+    if call.ringing_at is not None and installation is not None and installation.hold_seconds:
+        _end_rest(await _locked(session, installation))
 
 
-async def _end_rest_of_installation(session: AsyncSession) -> None:
-    await session.execute(
-        update(Installation)
-        .where(Installation.hold_seconds > 0)
-        .values(hold_seconds=0, hold_until=None, hold_cause=None)
-    )
+async def _locked(session: AsyncSession, installation: Installation | None) -> Installation | None:
+    if installation is not None:
+        await session.refresh(installation, with_for_update=_SEEN)
+    return installation
 
 
 def _rest(place: TrunkLimits | Installation | None, call: Call, now: datetime) -> None:
@@ -263,6 +264,11 @@ def _rest(place: TrunkLimits | Installation | None, call: Call, now: datetime) -
     place.hold_seconds = pacing.next_hold(place.hold_seconds)
     place.hold_until = now + timedelta(seconds=place.hold_seconds)
     place.hold_cause = call.cause
+
+
+def _end_rest(place: TrunkLimits | Installation | None) -> None:
+    if place is not None and place.hold_seconds:
+        place.hold_seconds, place.hold_until, place.hold_cause = 0, None, None
 
 
 async def _break_if_failing(session: AsyncSession, campaign: Campaign, now: datetime) -> None:
