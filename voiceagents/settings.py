@@ -177,6 +177,13 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def aws_access_key(self) -> tuple[str, str] | None:
+        """Id and secret of the key to the bucket; None where the machine has a role of its own."""
+        if self.aws_access_key_id is None or self.aws_secret_access_key is None:
+            return None
+        return self.aws_access_key_id, self.aws_secret_access_key.get_secret_value()
+
+    @property
     def offline_speech(self) -> bool:
         """True when nothing of OpenAI's is configured, so that our own local speech server must speak and listen."""
         return self.openai_api_key is None and self.openai_base_url is None

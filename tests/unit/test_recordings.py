@@ -23,14 +23,13 @@ from livekit.agents.voice import io
 
 from tests.agent import until
 from voiceagents.calls import recordings
-from voiceagents.calls.bucket import ByteRange
 from voiceagents.calls.models import Call
 from voiceagents.calls.recording_store import RecordingStore
 from voiceagents.calls.records import FACT, CallRecorded, Fact, Happened
 from voiceagents.livekit.egress import EgressRecording
 from voiceagents.livekit.recording import CallRecording
 from voiceagents.settings import Settings, SettingsError, load
-from voiceagents.web.recordings import recording_of
+from voiceagents.web.recordings import ByteRange, recording_of
 
 pytestmark = pytest.mark.unit
 

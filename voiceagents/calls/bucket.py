@@ -6,7 +6,6 @@ Every error says what was refused, by whom, and what to mend; nothing is tried f
 import re
 from collections.abc import AsyncIterator, Generator, Iterable
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import IO, Any
 
@@ -35,34 +34,16 @@ _MENDS = {
 
 
 class BucketProblem(Exception):
-    """The bucket did not do what was asked; the text says how to mend it."""
+    """The bucket did not do what was asked; the text says how to mend it.
 
+    Args:
+        said: what it did not do, and why.
+        mend: what to do about it; empty when nobody knows.
+    """
 
-@dataclass(frozen=True)
-class ByteRange:
-    """The bytes that are wanted: from the first to the last, or to the end; or the last so many."""
-
-    first: int | None
-    last: int | None
-
-    @classmethod
-    def parse(cls, header: str | None) -> "ByteRange | None":
-        """What a `Range` header asks for (RFC 9110, 14.2); None, for everything, where it is none that we serve."""
-        found = re.fullmatch(r"bytes=(\d{0,15})-(\d{0,15})", (header or "").replace(" ", ""))
-        if found is None or not any(found.groups()):
-            return None
-        first, last = (int(number) if number else None for number in found.groups())
-        if first is not None and last is not None and last < first:
-            return None
-        return cls(first, last)
-
-    def within(self, size: int) -> tuple[int, int] | None:
-        """Start and stop in a file of so many bytes; None where it has none of them."""
-        if self.first is None:
-            start, stop = max(0, size - (self.last or 0)), size
-        else:
-            start, stop = self.first, size if self.last is None else min(self.last + 1, size)
-        return (start, stop) if start < stop else None
+    def __init__(self, said: str, mend: str) -> None:
+        super().__init__(f"{said}; {mend}." if mend else f"{said}.")
+        self.said, self.mend = said, mend
 
 
 class Bucket:
@@ -104,14 +85,12 @@ class Bucket:
         """The one that the settings name."""
         if settings.recordings_bucket is None:
             return None
-        secret = settings.aws_secret_access_key
-        key = settings.aws_access_key_id
         return cls(
             settings.recordings_bucket,
             prefix=settings.recordings_prefix,
             endpoint=settings.aws_endpoint_url,
             region=settings.aws_region,
-            access_key=(key, secret.get_secret_value()) if key is not None and secret is not None else None,
+            access_key=settings.aws_access_key,
         )
 
     async def put(self, name: str, file: IO[bytes]) -> None:
@@ -184,7 +163,8 @@ class Bucket:
         try:
             yield
         except (BaseError, FileNotFoundError, OSError, ValueError) as error:
-            raise BucketProblem(f"{self.place} at {self._at}: {what}: {_words(error)}.") from error
+            reason, mend = _explanation(error)
+            raise BucketProblem(f"{self.place} at {self._at}: {what}: {reason}", mend) from error
 
 
 async def _pieces(result: Any) -> AsyncIterator[bytes]:
@@ -192,8 +172,8 @@ async def _pieces(result: Any) -> AsyncIterator[bytes]:
         yield bytes(piece)
 
 
-def _words(error: Exception) -> str:
-    """What an error of the library's means, in a sentence with the mend."""
+def _explanation(error: Exception) -> tuple[str, str]:
+    """What an error of the library's means, and the mend."""
     text = str(error).split("\n\nDebug source")[0]
     code = found.group(1) if (found := _CODE.search(text)) else ""
     if code:
@@ -206,4 +186,4 @@ def _words(error: Exception) -> str:
         mend = (
             _MENDS["AccessDenied"] if refused else "check that AWS_ENDPOINT_URL is right and the server can be reached"
         )
-    return f"{reason}; {mend}" if mend else reason
+    return reason, mend

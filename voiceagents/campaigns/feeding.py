@@ -125,10 +125,11 @@ async def _pick(
             if decision.verdict is Verdict.HOLD:
                 held = decision
                 break
-            _apply(session, contact, decision, now)
             if decision.verdict is Verdict.DIAL:
-                opened.append(_opened(campaign, contact, now))
+                opened.append(_dial(session, campaign, contact, decision, now))
                 ground = ground.after_dial()
+            else:
+                _leave(session, contact, decision, now)
         looked_at += len(contacts)
         await session.flush()
         await history.open_calls(session, opened)
@@ -167,23 +168,19 @@ async def _expire(session: AsyncSession, campaign: Campaign, now: datetime) -> F
     return await _complete(session, campaign, now)
 
 
-def _apply(session: AsyncSession, contact: Contact, decision: Decision, now: datetime) -> None:
-    match decision.verdict:
-        case Verdict.DIAL:
-            contact.dispatches += 1
-            contact.state = ContactState.CALLING
-            contact.call_id = call_id_of(contact.campaign_id, contact.id, contact.dispatches)
-            decisions.record(session, contact, decision, now, call_id=contact.call_id)
-        case Verdict.DEFER:
-            contact.next_at = decision.next_at or now + _LOOK_AGAIN
-            decisions.record(session, contact, decision, now)
-        case _:
-            contact.state = ContactState.SKIPPED
-            decisions.record(session, contact, decision, now)
+def _leave(session: AsyncSession, contact: Contact, decision: Decision, now: datetime) -> None:
+    if decision.verdict is Verdict.DEFER:
+        contact.next_at = decision.next_at or now + _LOOK_AGAIN
+    else:
+        contact.state = ContactState.SKIPPED
+    decisions.record(session, contact, decision, now)
 
 
-def _opened(campaign: Campaign, contact: Contact, now: datetime) -> CallOpened:
+def _dial(session: AsyncSession, campaign: Campaign, contact: Contact, decision: Decision, now: datetime) -> CallOpened:
+    contact.dispatches += 1
     call_id = call_id_of(campaign.id, contact.id, contact.dispatches)
+    contact.state, contact.call_id = ContactState.CALLING, call_id
+    decisions.record(session, contact, decision, now, call_id=call_id)
     return CallOpened(
         call_id=call_id,
         at=now,

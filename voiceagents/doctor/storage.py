@@ -33,8 +33,7 @@ async def bucket(settings: Settings, *, passive: bool) -> Finding | None:
     try:
         await (found.look() if passive else found.check())
     except BucketProblem as error:
-        said, _, mend = str(error).rpartition("; ")
-        return broken(subject, said or mend, mend if said else "")
+        return broken(subject, error.said, error.mend)
     return good(subject, f"{found.place} {'answers' if passive else 'takes files and deletes them'}")
 
 

@@ -46,14 +46,14 @@ def _upload(settings: Settings) -> api.S3Upload | None:
     """Where Egress is to put its file by itself; without a key, by a key of its own."""
     if settings.recordings_bucket is None:
         return None
-    secret = settings.aws_secret_access_key
+    key, secret = settings.aws_access_key or ("", "")
     return api.S3Upload(
         bucket=settings.recordings_bucket,
         region=settings.aws_region,
         endpoint=settings.aws_endpoint_url or "",
         force_path_style=settings.aws_endpoint_url is not None,
-        access_key=settings.aws_access_key_id or "",
-        secret=secret.get_secret_value() if secret is not None else "",
+        access_key=key,
+        secret=secret,
     )
 
 

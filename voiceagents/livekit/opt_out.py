@@ -36,39 +36,10 @@ _ANOTHER_TIME = (
 _NOT_AN_ORDER = "".join(
     rf"(?<!\b{who} )"
     for who in (
-        *(
-            "why",
-            "if you",
-            "do you",
-            "did you",
-            "i",
-            "we",
-            "they",
-            "he",
-            "she",
-            "who",
-            "it",
-            "did",
-            "have",
-            "has",
-            "had",
-        ),
-        *(
-            "i'm",
-            "am",
-            "i've",
-            "i do",
-            "we do",
-            "they do",
-            "i will",
-            "we will",
-            "i would",
-            "i shall",
-            "i can",
-            "will he",
-        ),
+        "why", "if you", "do you", "did you", "i", "we", "they", "he", "she", "who", "it", "did", "have",
+        "has", "had", "i'm", "am", "i've", "i do", "we do", "they do", "i will", "we will", "i would", "i shall", "i can", "will he",
     )
-)
+)  # fmt: skip
 _PLEASE = r"(please|thanks|thank you|okay|ok|then|already|sir|ma'?am|man|you hear( me)?|is that clear|period)"
 _END = rf"[\s.!,]*(\b{_PLEASE}\b[\s.!,]*)*(?=[.!?;]|$)"
 _NOW_END = rf"[\s.!,]*(\b({_PLEASE}|now|today|immediately|right (now|away)|at once|as well|too)\b[\s.!,]*)*(?=[.!?;]|$)"

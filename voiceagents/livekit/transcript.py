@@ -26,10 +26,10 @@ _LATENCIES = {
 class Transcript:
     """The turns of one call, without what `discretion` keeps out of them."""
 
-    def __init__(self, call_id: UUID, recorder: Recorder, discretion: Discretion | None = None) -> None:
+    def __init__(self, call_id: UUID, recorder: Recorder) -> None:
         self._call_id = call_id
         self._recorder = recorder
-        self.discretion = discretion or Discretion()
+        self.discretion = Discretion()
         self._speech_began: list[float] = []
         self._heard_until = 0.0
         self.lines: list[Line] = []

@@ -2,6 +2,7 @@
 always through this application: who may not see the call does not hear it either.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,13 +11,40 @@ from typing import cast
 from fastapi.responses import FileResponse, Response, StreamingResponse
 
 from voiceagents.calls import recordings
-from voiceagents.calls.bucket import Bucket, ByteRange
+from voiceagents.calls.bucket import Bucket
 from voiceagents.calls.models import Call
 from voiceagents.calls.recording_store import RecordingStore
 from voiceagents.calls.states import CallState
 from voiceagents.web.problems import Problem
 
 _TYPES = {".ogg": "audio/ogg", ".mp3": "audio/mpeg", ".wav": "audio/wav", ".mp4": "audio/mp4", ".m4a": "audio/mp4"}
+
+
+@dataclass(frozen=True)
+class ByteRange:
+    """The bytes that are wanted: from the first to the last, or to the end; or the last so many."""
+
+    first: int | None
+    last: int | None
+
+    @classmethod
+    def parse(cls, header: str | None) -> "ByteRange | None":
+        """What a `Range` header asks for (RFC 9110, 14.2); None, for everything, where it is none that we serve."""
+        found = re.fullmatch(r"bytes=(\d{0,15})-(\d{0,15})", (header or "").replace(" ", ""))
+        if found is None or not any(found.groups()):
+            return None
+        first, last = (int(number) if number else None for number in found.groups())
+        if first is not None and last is not None and last < first:
+            return None
+        return cls(first, last)
+
+    def within(self, size: int) -> tuple[int, int] | None:
+        """Start and stop in a file of so many bytes; None where it has none of them."""
+        if self.first is None:
+            start, stop = max(0, size - (self.last or 0)), size
+        else:
+            start, stop = self.first, size if self.last is None else min(self.last + 1, size)
+        return (start, stop) if start < stop else None
 
 
 @dataclass(frozen=True)

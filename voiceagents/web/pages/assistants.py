@@ -18,14 +18,13 @@ from voiceagents.calls.dispatch import OutboundCall
 from voiceagents.calls.metadata import JobMetadata
 from voiceagents.calls.models import Call
 from voiceagents.calls.placing import CannotPlace, place
-from voiceagents.db import Database
 from voiceagents.settings import SettingsError
 from voiceagents.web import audit
 from voiceagents.web.auth import Editor, Principal, Viewer
 from voiceagents.web.pages import assistant_form, rooms
 from voiceagents.web.pages.rendering import page, then
 from voiceagents.web.problems import conflict, not_found
-from voiceagents.web.state import settings_of
+from voiceagents.web.state import database_of, settings_of
 
 router = APIRouter(prefix="/assistants")
 
@@ -37,7 +36,7 @@ _VERSIONS = 20
 
 @router.get("")
 async def list_assistants(request: Request, user: Viewer) -> Response:
-    async with _database(request).transaction() as session:
+    async with database_of(request).transaction() as session:
         assistants = await store.assistants(session)
         numbers: dict[str, list[str]] = {}
         for number in await store.numbers(session):
@@ -58,7 +57,7 @@ async def create(request: Request, user: Editor) -> Response:
     draft, errors = assistant_form.read({"id": wanted, "name": ""}, given)
     if draft is not None:
         try:
-            async with _database(request).transaction() as session:
+            async with database_of(request).transaction() as session:
                 await store.add(session, draft)
                 await audit.record(session, request, user, "created", "assistant", draft.id)
             return then(request, f"/assistants/{draft.id}", f'"{draft.name}" is there. Talk to it before others do.')
@@ -81,7 +80,7 @@ async def save(request: Request, user: Editor, assistant_id: str) -> Response:
     expected = int(given["version"]) if given.get("version", "").isdecimal() else None
     if draft is not None:
         try:
-            async with _database(request).transaction() as session:
+            async with database_of(request).transaction() as session:
                 version = await store.save(session, draft, expected_version=expected)
                 await audit.record(session, request, user, "changed", "assistant", draft.id)
             return then(request, f"/assistants/{assistant_id}", f"Saved as version {version}.")
@@ -92,7 +91,7 @@ async def save(request: Request, user: Editor, assistant_id: str) -> Response:
 
 @router.post("/{assistant_id}/restore")
 async def restore(request: Request, user: Editor, assistant_id: str, version: Annotated[int, Form()]) -> Response:
-    async with _database(request).transaction() as session:
+    async with database_of(request).transaction() as session:
         now = await store.restore(session, assistant_id, version)
         await audit.record(session, request, user, "restored", "assistant", assistant_id, version=version)
     return then(request, f"/assistants/{assistant_id}", f"As in version {version} again; this is version {now}.")
@@ -100,7 +99,7 @@ async def restore(request: Request, user: Editor, assistant_id: str, version: An
 
 @router.post("/{assistant_id}/remove")
 async def remove(request: Request, user: Editor, assistant_id: str) -> Response:
-    async with _database(request).transaction() as session:
+    async with database_of(request).transaction() as session:
         orphaned = await store.remove(session, assistant_id)
         await audit.record(session, request, user, "removed", "assistant", assistant_id)
     said = f" Nobody answers {', '.join(orphaned)} now." if orphaned else ""
@@ -129,7 +128,7 @@ async def talk(request: Request, user: Editor, assistant_id: str) -> Response:
 @router.get("/{assistant_id}/talks/{room}")
 async def talked(request: Request, user: Editor, assistant_id: str, room: str) -> Response:
     """The call that a conversation in the browser has become, and what was said so far."""
-    async with _database(request).transaction() as session:
+    async with database_of(request).transaction() as session:
         call_id = await session.scalar(select(Call.id).where(Call.room_name == room))
         if call_id is None:
             raise not_found("The assistant has not picked up yet.")
@@ -162,16 +161,16 @@ async def call_a_phone(
     )  # fmt: skip
     try:
         async with rooms.livekit(settings) as client:
-            await place(_database(request), client, call)
+            await place(database_of(request), client, call)
     except (CannotPlace, SettingsError) as error:
         return then(request, here, f"No call was made: {error}")
-    async with _database(request).transaction() as session:
+    async with database_of(request).transaction() as session:
         await audit.record(session, request, user, "called", "assistant", assistant_id, call=str(call.id))
     return then(request, f"/calls/{call.id}")
 
 
 async def _require_agent(request: Request) -> None:
-    async with _database(request).transaction() as session:
+    async with database_of(request).transaction() as session:
         if not await presence.living(session):
             raise conflict("No agent runs, so nobody would talk. Start one: voiceagents agent")
 
@@ -181,7 +180,7 @@ async def _page(
 ) -> Response:
     from voiceagents.calendars import store as calendars
 
-    async with _database(request).transaction() as session:
+    async with database_of(request).transaction() as session:
         kept = [(one.id, one.name) for one in await calendars.calendars(session)]
         found = await store.find(session, draft.id) if draft else None
         versions = (await store.versions(session, draft.id))[:_VERSIONS] if draft else ()
@@ -195,7 +194,7 @@ async def _page(
 
 
 async def _draft(request: Request, assistant_id: str) -> AssistantDraft:
-    async with _database(request).transaction() as session:
+    async with database_of(request).transaction() as session:
         try:
             return store.draft_of(await store.find(session, assistant_id))
         except AssistantProblem as error:
@@ -204,7 +203,3 @@ async def _draft(request: Request, assistant_id: str) -> AssistantDraft:
 
 async def _given(request: Request) -> dict[str, Any]:
     return {key: value for key, value in (await request.form()).items() if isinstance(value, str)}
-
-
-def _database(request: Request) -> Database:
-    return request.app.state.database

@@ -24,7 +24,6 @@ from voiceagents.campaigns.states import CampaignState, ContactState, ImportStat
 from voiceagents.campaigns.tabular import Pasted, Reading
 from voiceagents.campaigns.terms import Terms
 from voiceagents.clock import now
-from voiceagents.db import Database
 from voiceagents.web import audit
 from voiceagents.web.auth import Editor, Viewer
 from voiceagents.web.pages import figures
@@ -33,7 +32,7 @@ from voiceagents.web.pages.campaigns import found
 from voiceagents.web.pages.importing import refused_file, started
 from voiceagents.web.pages.rendering import fragment, page, query_of, then
 from voiceagents.web.problems import not_found
-from voiceagents.web.state import settings_of
+from voiceagents.web.state import database_of, settings_of
 
 router = APIRouter(prefix="/campaigns/{campaign_id}")
 
@@ -52,7 +51,7 @@ _DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
 
 @router.get("/contacts")
 async def list_contacts(request: Request, user: Viewer, campaign_id: UUID) -> Response:
-    database = _database(request)
+    database = database_of(request)
     campaign = await found(database, campaign_id)
     query = query_of(request)
     async with database.transaction() as session:
@@ -76,14 +75,14 @@ async def list_contacts(request: Request, user: Viewer, campaign_id: UUID) -> Re
 
 @router.get("/import")
 async def ask(request: Request, user: Editor, campaign_id: UUID) -> Response:
-    campaign = await found(_database(request), campaign_id)
+    campaign = await found(database_of(request), campaign_id)
     return page(request, user, "campaigns/import", nav="Campaigns", here="contacts", **tabs_of(campaign))
 
 
 @router.post("/import/preview")
 async def preview(request: Request, user: Editor, campaign_id: UUID) -> Response:
     """What the file's first rows would become. The form comes again with the columns as the person wants them."""
-    campaign = await found(_database(request), campaign_id)
+    campaign = await found(database_of(request), campaign_id)
     form = await request.form()
     try:
         region = region_code(_text(form, "region") or None)
@@ -98,7 +97,7 @@ async def preview(request: Request, user: Editor, campaign_id: UUID) -> Response
 
 @router.post("/import")
 async def start(request: Request, user: Editor, campaign_id: UUID) -> Response:
-    database = _database(request)
+    database = database_of(request)
     campaign = await found(database, campaign_id)
     form = await request.form()
     try:
@@ -123,7 +122,7 @@ async def start(request: Request, user: Editor, campaign_id: UUID) -> Response:
 @router.get("/imports/{import_id}")
 async def report(request: Request, user: Viewer, campaign_id: UUID, import_id: UUID) -> Response:
     """How far an import is, and what became of its rows."""
-    database = _database(request)
+    database = database_of(request)
     campaign = await found(database, campaign_id)
     async with database.transaction() as session:
         shown = await _import(session, campaign_id, import_id)
@@ -147,7 +146,7 @@ async def report(request: Request, user: Viewer, campaign_id: UUID, import_id: U
 
 @router.post("/imports/{import_id}/cancel")
 async def cancel(request: Request, user: Editor, campaign_id: UUID, import_id: UUID) -> Response:
-    async with _database(request).transaction() as session:
+    async with database_of(request).transaction() as session:
         await _import(session, campaign_id, import_id)
         await imports.cancel(session, import_id)
         await audit.record(session, request, user, "cancelled", "import", import_id)
@@ -156,7 +155,7 @@ async def cancel(request: Request, user: Editor, campaign_id: UUID, import_id: U
 
 @router.get("/imports/{import_id}/refused.csv")
 async def refused(request: Request, user: Viewer, campaign_id: UUID, import_id: UUID) -> Response:
-    async with _database(request).transaction() as session:
+    async with database_of(request).transaction() as session:
         await _import(session, campaign_id, import_id)
     path = refused_file(settings_of(request), import_id)
     if not await asyncio.to_thread(path.is_file):
@@ -174,10 +173,10 @@ async def _import(session: AsyncSession, campaign_id: UUID, import_id: UUID) -> 
 @router.get("/results.csv")
 async def export(request: Request, user: Viewer, campaign_id: UUID) -> Response:
     """Every contact with what came of it."""
-    campaign = await found(_database(request), campaign_id)
+    campaign = await found(database_of(request), campaign_id)
 
     async def body() -> AsyncGenerator[str]:
-        async with _database(request).transaction() as session:
+        async with database_of(request).transaction() as session:
             yield "\N{BYTE ORDER MARK}"
             async for piece in results.as_csv(session, campaign_id):
                 yield piece
@@ -243,7 +242,3 @@ def _one_of(kind: type[ContactState] | type[Outcome], word: str | None) -> str |
     with suppress(ValueError):
         return kind(word).value
     return None
-
-
-def _database(request: Request) -> Database:
-    return request.app.state.database

@@ -18,13 +18,12 @@ from voiceagents.campaigns.lifecycle import CampaignProblem
 from voiceagents.campaigns.models import Campaign, Contact
 from voiceagents.campaigns.states import CampaignState
 from voiceagents.campaigns.terms import Terms
-from voiceagents.db import Database
 from voiceagents.web import audit
 from voiceagents.web.auth import Editor, Principal
 from voiceagents.web.pages import figures, preflight, retry_form, rooms, week
 from voiceagents.web.pages.campaigns import STEPS, TABS, found
 from voiceagents.web.pages.rendering import fragment, marked, page, then
-from voiceagents.web.state import settings_of
+from voiceagents.web.state import database_of, settings_of
 
 router = APIRouter(prefix="/campaigns")
 
@@ -54,7 +53,7 @@ async def create(request: Request, user: Editor) -> Response:
     terms, errors = _terms(given, _SCRIPT)
     if terms is not None:
         try:
-            async with _database(request).transaction() as session:
+            async with database_of(request).transaction() as session:
                 campaign = await editing.create(session, terms)
                 await audit.record(session, request, user, "created", "campaign", campaign.id)
             return then(
@@ -67,7 +66,7 @@ async def create(request: Request, user: Editor) -> Response:
 
 @router.get("/{campaign_id}/script")
 async def script(request: Request, user: Editor, campaign_id: UUID) -> Response:
-    campaign = await found(_database(request), campaign_id)
+    campaign = await found(database_of(request), campaign_id)
     given = {name: str(getattr(campaign, name) or "") for name in _SCRIPT}
     return await _script_page(request, user, campaign, given, {})
 
@@ -76,7 +75,7 @@ async def script(request: Request, user: Editor, campaign_id: UUID) -> Response:
 async def save_script(request: Request, user: Editor, campaign_id: UUID) -> Response:
     given = await _given(request)
     errors = await _saved(request, user, campaign_id, given, _SCRIPT)
-    campaign = await found(_database(request), campaign_id)
+    campaign = await found(database_of(request), campaign_id)
     if errors:
         return await _script_page(request, user, campaign, given, errors)
     return _onward(request, campaign, "contacts", "script")
@@ -87,7 +86,7 @@ async def _script_page(
 ) -> Response:
     settings = settings_of(request)
     given = {**dict.fromkeys(_SCRIPT, ""), **given}
-    async with _database(request).transaction() as session:
+    async with database_of(request).transaction() as session:
         assistants = [(one.id, one.name) for one in await store.assistants(session)]
         people = (await search.contacts(session, campaign.id, limit=8)).rows if campaign else ()
     trunks = await rooms.trunks(settings)
@@ -109,7 +108,7 @@ async def preview(request: Request, user: Editor) -> Response:
     contact: Contact | None = None
     with suppress(ValueError):
         contact_id = UUID(given.get("contact", ""))
-        async with _database(request).transaction() as session:
+        async with database_of(request).transaction() as session:
             contact = await session.get(Contact, contact_id)
     return fragment(request, user, "campaigns/_preview", **_preview(given.get("prompt", ""), contact))
 
@@ -136,7 +135,7 @@ def _preview(prompt: str, contact: Contact | None) -> dict[str, Any]:
 
 @router.get("/{campaign_id}/hours")
 async def hours(request: Request, user: Editor, campaign_id: UUID) -> Response:
-    campaign = await found(_database(request), campaign_id)
+    campaign = await found(database_of(request), campaign_id)
     return _hours_page(request, user, campaign, _shown_terms(campaign), retry_form.shown(facts.policy_of(campaign)), {})
 
 
@@ -148,7 +147,7 @@ async def save_hours(request: Request, user: Editor, campaign_id: UUID) -> Respo
         dates = [line.strip() for line in given.get("blackout", "").replace(",", "\n").splitlines() if line.strip()]
         more: dict[str, Any] = {"blackout": dates, **({"retry": retry} if retry is not None else {})}
         errors = await _saved(request, user, campaign_id, {**given, **more}, (*_HOURS, *more))
-    campaign = await found(_database(request), campaign_id)
+    campaign = await found(database_of(request), campaign_id)
     if errors:
         return _hours_page(request, user, campaign, given, retry_form.given(given), errors)
     return _onward(request, campaign, "check", "hours")
@@ -190,7 +189,7 @@ def _shown_terms(campaign: Campaign) -> dict[str, str]:
 
 @router.get("/{campaign_id}/check")
 async def check(request: Request, user: Editor, campaign_id: UUID) -> Response:
-    database = _database(request)
+    database = database_of(request)
     campaign = await found(database, campaign_id)
     known = await figures.status_of(database, campaign)
     async with database.transaction() as session:
@@ -200,10 +199,6 @@ async def check(request: Request, user: Editor, campaign_id: UUID) -> Response:
         request, user, "campaigns/check", nav="Campaigns", here="check", items=items, status=200,
         known=known.value, can_start=all(item.good is not False for item in items), **tabs_of(campaign),
     )  # fmt: skip
-
-
-def _database(request: Request) -> Database:
-    return request.app.state.database
 
 
 async def _given(request: Request) -> dict[str, str]:
@@ -230,7 +225,7 @@ async def _saved(
     if terms is None:
         return errors
     try:
-        async with _database(request).transaction() as session:
+        async with database_of(request).transaction() as session:
             edited = await editing.edit(session, campaign_id, terms, clock.now())
             await audit.record(session, request, user, "changed", "campaign", campaign_id, fields=edited.changed)
     except AssistantProblem as error:

@@ -57,7 +57,7 @@ async def now(request: Request, user: Viewer, campaign_id: UUID, state: str = ""
 @router.get("/failures")
 async def failures(request: Request, user: Viewer, campaign_id: UUID) -> Response:
     """What went wrong lately, in words."""
-    known = await figures.failures(request.app.state.database, campaign_id, clock.now())
+    known = await figures.failures(database_of(request), campaign_id, clock.now())
     return fragment(
         request, user, "campaigns/_failures", failures=known.value, mend_of=mend_of, of_outcome=of_outcome,
         campaign_id=campaign_id,
@@ -66,7 +66,7 @@ async def failures(request: Request, user: Viewer, campaign_id: UUID) -> Respons
 
 @router.get("/plots/outcomes")
 async def outcomes(request: Request, user: Viewer, campaign_id: UUID) -> Response:
-    ended = (await figures.ended_by_hour(request.app.state.database, campaign_id, clock.now())).value or ()
+    ended = (await figures.ended_by_hour(database_of(request), campaign_id, clock.now())).value or ()
     lines = charts.outcomes_over_time(ended)
     return JSONResponse(
         {
@@ -102,7 +102,7 @@ def _percent(counted: tuple[int, int] | None) -> float | None:
 async def changes(request: Request, user: Viewer, campaign_id: UUID) -> Response:
     """Says "changed" whenever something of this campaign has."""
     return stream.changes(
-        request.app.state.database,
+        database_of(request),
         ("call", "campaign"),
         lambda event: (event.id if event.kind == "campaign" else event.campaign) == str(campaign_id),
     )

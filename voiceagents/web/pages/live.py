@@ -42,7 +42,7 @@ async def live(request: Request, user: Viewer) -> Response:
 @router.get("/events")
 async def changes(request: Request, user: Viewer) -> Response:
     """Says "changed" whenever a call has."""
-    return stream.changes(request.app.state.database, ("call",))
+    return stream.changes(database_of(request), ("call",))
 
 
 @router.post("/{call_id}/listen")

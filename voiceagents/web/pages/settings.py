@@ -114,7 +114,7 @@ async def choose_password(
 ) -> Response:
     try:
         await accounts.choose_password(
-            request.app.state.database, request.app.state.passwords, user.user_id, old=old, new=new
+            database_of(request), request.app.state.passwords, user.user_id, old=old, new=new
         )
     except AccountProblem as error:
         return then(request, _HERE, str(error))

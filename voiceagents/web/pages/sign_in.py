@@ -64,7 +64,7 @@ async def sign_in(
 @router.post("/sign-out")
 async def sign_out(request: Request) -> Response:
     if token := session_token(request):
-        await sessions.sign_out(request.app.state.database, token)
+        await sessions.sign_out(database_of(request), token)
     response = then(request, "/sign-in", "You are signed out.")
     clear_session(request, response)
     return response
@@ -100,7 +100,7 @@ async def accept(
 
 async def _good_for(request: Request, token: str) -> Welcome:
     try:
-        return await accounts.welcome(request.app.state.database, token)
+        return await accounts.welcome(database_of(request), token)
     except AccountProblem as error:
         raise not_found(str(error)) from None
 
