@@ -386,7 +386,8 @@ async def test_what_the_models_of_a_call_took_stands_in_its_row(calls: Told) -> 
 
 async def test_without_a_model_a_call_that_came_in_has_a_plain_summary(calls: Told) -> None:
     call: Answered = await calls["mid_sentence"]
-    assert (call.row.summary or "").startswith("The person hung up")
+    record = await until(lambda: summed_up(call.agent_, call.row.id), within=15, what="the summary")
+    assert (record.row.summary or "").startswith("The person hung up")
 
 
 @STORIES

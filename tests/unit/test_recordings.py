@@ -23,9 +23,11 @@ from livekit.agents.voice import io
 
 from tests.agent import until
 from voiceagents.calls import recordings
+from voiceagents.calls.bucket import Bucket, BucketProblem
 from voiceagents.calls.models import Call
 from voiceagents.calls.recording_store import RecordingStore
 from voiceagents.calls.records import FACT, CallRecorded, Fact, Happened
+from voiceagents.livekit import uploads
 from voiceagents.livekit.egress import EgressRecording
 from voiceagents.livekit.recording import CallRecording
 from voiceagents.settings import Settings, SettingsError, load
@@ -407,3 +409,32 @@ async def test_the_agent_records_where_egress_refuses(tmp_path: Path) -> None:
     await session.aclose()
     await recording.finish()
     assert names(tmp_path) == [f"{call_id}.ogg"]
+
+
+async def test_what_keeps_recordings_from_their_bucket_is_said_once_whichever_file_met_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    no_bucket = "make the bucket, or set RECORDINGS_BUCKET to one that exists"
+    troubles = iter(
+        [
+            BucketProblem("a.ogg was not stored: NoSuchBucket", no_bucket),
+            BucketProblem("b.ogg was not stored: NoSuchBucket", no_bucket),
+            BucketProblem("b.ogg was not stored: AccessDenied", "check the keys"),
+            asyncio.CancelledError(),
+        ]
+    )
+
+    async def refused(_: uploads.Uploads) -> int:
+        raise next(troubles)
+
+    monkeypatch.setattr(uploads, "_LOOK", 0.0)
+    monkeypatch.setattr(uploads.Uploads, "once", refused)
+    bucket = Bucket("calls", prefix="", endpoint="http://127.0.0.1:9", region="us-east-1", access_key=("key", "secret"))
+    with pytest.raises(asyncio.CancelledError):
+        await uploads.Uploads(RecordingStore(tmp_path, bucket), ask_nobody).run()
+    said = [record.getMessage() for record in caplog.records if "RECORDINGS_WAITING" in record.getMessage()]
+    assert ["NoSuchBucket" in words for words in said] == [True, False]
+
+
+async def ask_nobody(_: object) -> uploads.Cleared:
+    return {}

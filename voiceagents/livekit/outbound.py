@@ -249,7 +249,7 @@ async def _dial_and_talk(
         if failure is not None:
             # It is over now, and not when the session that was being made ready is taken down again.
             job.control.end(failure)
-            return failure
+            return conversation.verdict(failure)
         answered_at = line.answered_at or datetime.now(UTC)
         job.worker.recorder.write(StateReached(call_id=call_id, state=CallState.ANSWERED, at=answered_at))
         log.info(

@@ -57,9 +57,11 @@ class Uploads:
                 pause, said = _LOOK, ""
             except (BucketProblem, HistoryUnavailable, OSError) as error:
                 pause = min(pause * 2, _LONGEST_PAUSE)
-                if str(error) != said:
-                    said = str(error)
-                    log.warning("RECORDINGS_WAITING | they stay in the folder until then | cause=%s", said)
+                # Which file it was that met the trouble first is no news.
+                trouble = (error.mend if isinstance(error, BucketProblem) else "") or str(error)
+                if trouble != said:
+                    said = trouble
+                    log.warning("RECORDINGS_WAITING | they stay in the folder until then | cause=%s", error)
             await asyncio.sleep(pause)
 
     async def once(self) -> int:
