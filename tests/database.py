@@ -5,6 +5,7 @@ embedded PostgreSQL that runs for the whole session; `@pytest.mark.both_postgres
 Debian's, over TCP. With TEST_DATABASE_URL (a role that may create databases) everything runs on that server instead.
 """
 
+import fcntl
 import os
 import pwd
 import shutil
@@ -29,6 +30,7 @@ from voiceagents.schema import migrate
 
 KINDS = ["given"] if os.environ.get("TEST_DATABASE_URL") else ["embedded", "debian"]
 _FOLDER = "voiceagents-test-postgres-"
+_LOCK = "voiceagents-test-leftovers-"
 
 
 class Server:
@@ -85,7 +87,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="session")
 def postgres_servers() -> Generator[dict[str, Server]]:
     """The servers started so far, by kind. They end with the session."""
-    _end_leftovers()
+    end_leftovers()
     servers: dict[str, Server] = {}
     yield servers
     for server in servers.values():
@@ -176,12 +178,15 @@ def _debian() -> str:
     return f"postgresql://tests:{password}@127.0.0.1:{port}/postgres"
 
 
-def _end_leftovers() -> None:
-    """Servers outlive a test session that was killed. The next one ends them."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*"):
-        with suppress(PermissionError, ValueError):
-            if not psutil.pid_exists(int(folder.name.removeprefix(_FOLDER).split("-")[0])):
-                end_servers(folder)
+def end_leftovers() -> None:
+    """Servers outlive a test session that was killed. The next one ends them, in one of its processes at a time."""
+    temporary = Path(tempfile.gettempdir())
+    with (temporary / f"{_LOCK}{os.geteuid()}").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for folder in temporary.glob(f"{_FOLDER}*"):
+            with suppress(PermissionError, ValueError):
+                if not psutil.pid_exists(int(folder.name.removeprefix(_FOLDER).split("-")[0])):
+                    end_servers(folder)
 
 
 def end_servers(folder: Path) -> None:

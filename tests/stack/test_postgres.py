@@ -461,3 +461,31 @@ def test_a_moved_folder_keeps_its_data(parent: Path, folder: Path) -> None:
     server.stop()
     moved = folder.rename(parent / "elsewhere")
     assert remembered(EmbeddedPostgres(moved).start()) == ["kept"]
+
+
+def test_test_sessions_side_by_side_end_what_a_killed_one_left(tmp_path: Path) -> None:
+    """Two processes of one pytest run find the same leftovers; neither trips over what the other is removing."""
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    for left in range(3):
+        data = tmp_path / f"voiceagents-test-postgres-{gone.pid}-{left}" / "embedded/data"
+        for number in range(300):
+            (data / f"{number}/files").mkdir(parents=True)
+    code = "from tests.database import end_leftovers; print(flush=True); input(); end_leftovers()"
+    sessions = [
+        subprocess.Popen(
+            [sys.executable, "-c", code], cwd=ROOT, env=os.environ | {"TMPDIR": str(tmp_path)}, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )
+        for _ in range(4)
+    ]  # fmt: skip
+    for session in sessions:
+        assert session.stdout
+        session.stdout.readline()
+    for session in sessions:
+        assert session.stdin
+        session.stdin.write("\n")
+        session.stdin.flush()
+    said = [session.communicate()[0] for session in sessions]
+    assert [session.returncode for session in sessions] == [0] * 4, said
+    assert not list(tmp_path.glob("voiceagents-test-postgres-*"))
