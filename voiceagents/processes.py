@@ -30,9 +30,8 @@ class Process:
     log: Path
 
     def alive(self) -> bool:
-        """Whether it runs; a process that has ended but was not waited for does not."""
-        state = _state(self.pid)
-        return state is not None and state[1] == self.started and state[0] != "Z"
+        """Whether any of its threads runs; a process that has ended but was not waited for does not."""
+        return not self._signal(None, 0)
 
     def stop(self, timeout: float) -> None:
         """Ask it to end, and kill it if it has not after `timeout` seconds."""
@@ -49,20 +48,31 @@ class Process:
         return self._signal(None, timeout)
 
     def _signal(self, number: signal.Signals | None, timeout: float) -> bool:
-        with suppress(ProcessLookupError):
+        """Send a signal to its group, if one is given, and tell whether it is gone within `timeout` seconds.
+
+        Its state in /proc is that of its first thread, which may have ended while others still hold its ports; the
+        descriptor is ready when the last one has (pidfd_open(2)).
+        """
+        try:
             descriptor = os.pidfd_open(self.pid)
-            try:
-                if self.alive():
-                    if number is not None:
-                        os.killpg(self.pid, number)
-                    ended = select.poll()
-                    ended.register(descriptor, select.POLLIN)
-                    ended.poll(timeout * 1000)
-            finally:
-                os.close(descriptor)
-        with suppress(ChildProcessError):  # somebody else's child: they wait for it
-            os.waitpid(self.pid, os.WNOHANG)
-        return not self.alive()
+        except ProcessLookupError:
+            return True
+        try:
+            if _started(self.pid) != self.started:
+                return True
+            ended = select.poll()
+            ended.register(descriptor, select.POLLIN)
+            gone = bool(ended.poll(0))
+            if not gone and number is not None:
+                with suppress(ProcessLookupError):  # it has ended meanwhile, and its parent has waited for it
+                    os.killpg(self.pid, number)
+            gone = gone or bool(ended.poll(timeout * 1000))
+        finally:
+            os.close(descriptor)
+        if gone:
+            with suppress(ChildProcessError):  # somebody else's child: they wait for it
+                os.waitpid(self.pid, os.WNOHANG)
+        return gone
 
     def log_tail(self, size: int = 2000) -> str:
         """The end of what it has written, for an error message."""
@@ -98,18 +108,17 @@ def spawn(
         ],
         setsid=True,
     )
-    state = _state(pid)
-    assert state is not None, "a child that nobody has waited for has an entry in /proc"
-    return Process(name, pid, state[1], log)
+    started = _started(pid)
+    assert started is not None, "a child that nobody has waited for has an entry in /proc"
+    return Process(name, pid, started, log)
 
 
-def _state(pid: int) -> tuple[str, int] | None:
-    """State letter and start time of a process, or None if there is none."""
+def _started(pid: int) -> int | None:
+    """The start time of a process, in clock ticks since the system's start, or None if there is none."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
     except (FileNotFoundError, ProcessLookupError):
         return None
-    return fields[0], int(fields[19])
 
 
 def free_ports(count: int) -> list[int]:
