@@ -195,6 +195,7 @@ class Desk:
             end=self.endings.append,
             wish=self.wishes.append,
             fall_silent=lambda: self.silences.append(True),
+            session=lambda: self.session,
             caller_number=self.caller,
             called_number=self.called,
             zone=NEW_YORK,
@@ -212,6 +213,7 @@ class Desk:
             zone=NEW_YORK,
             tools=bool(self.equipment.tools),
             missing=self.equipment.missing,
+            keys=self.equipment.keys,
         )
         self.instructions = instructions
         self.session: AgentSession[None] = AgentSession(

@@ -462,4 +462,8 @@ async def test_every_call_is_dialled_once_and_has_one_row(call: Over) -> None:
     assert len(call.placed.invites) == 1
     assert len(await call.placed.agent.records(to_number=call.placed.number)) == 1
     assert call.row.cause
-    assert [event.kind for event in call.timeline if event.kind != "dtmf"] == []
+    beside = {"dtmf"}
+    if call.row.outcome is Outcome.CANCELLED:
+        # LiveKit may offer the job of a room once more that was deleted while the phone was still about to join it.
+        beside.add("second_dispatch_refused")
+    assert [event.kind for event in call.timeline if event.kind not in beside] == []

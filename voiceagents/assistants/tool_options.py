@@ -19,6 +19,7 @@ PLACEHOLDER = re.compile(r"\{(\w+)\}")
 SECRET = re.compile(r"\bsecret:([A-Za-z0-9_]+)")
 """`secret:NAME` stands for the environment variable TOOL_SECRET_NAME."""
 
+KEY = re.compile(r"[0-9*#]")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000)]
 
@@ -70,6 +71,23 @@ class CollectDigits(_Options):
     """Keep what was typed out of the tool's record."""
     timeout: float = Field(default=4, ge=1, le=30)
     """Seconds after a key in which the next must come."""
+
+
+class KeypadMenu(_Options):
+    """Keys that the caller may press at any time instead of saying what they want."""
+
+    type: Literal["keypad_menu"] = "keypad_menu"
+    keys: dict[str, Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]] = Field(
+        min_length=1
+    )
+    """What the caller says by pressing each: `{"1": "What are your opening hours?"}`."""
+
+    @field_validator("keys")
+    @classmethod
+    def _are_keys(cls, keys: dict[str, str]) -> dict[str, str]:
+        if wrong := [key for key in keys if not KEY.fullmatch(key)]:
+            raise ValueError(f"a telephone has the keys 0 to 9, * and #, and none {', '.join(map(repr, wrong))}")
+        return keys
 
 
 class CallerHistory(_Options):
@@ -172,13 +190,14 @@ class Mcp(_Options):
 
 
 ToolOptions = Annotated[
-    EndCall | Transfer | SendDtmf | CollectDigits | CallerHistory | TakeMessage | RequestCallback | CalendarTools | Http | Mcp,
+    EndCall | Transfer | SendDtmf | CollectDigits | KeypadMenu | CallerHistory | TakeMessage | RequestCallback | CalendarTools
+    | Http | Mcp,
     Field(discriminator="type"),
 ]  # fmt: skip
 _ADAPTER: TypeAdapter[ToolOptions] = TypeAdapter(ToolOptions)
 KINDS = (
-    "end_call", "transfer", "send_dtmf", "collect_digits", "caller_history", "take_message", "request_callback",
-    "calendar", "http", "mcp",
+    "end_call", "transfer", "send_dtmf", "collect_digits", "keypad_menu", "caller_history", "take_message",
+    "request_callback", "calendar", "http", "mcp",
 )  # fmt: skip
 _ONCE = frozenset(KINDS) - {"http", "mcp"}
 

@@ -280,6 +280,7 @@ class Conversation:
         if speaker is Speaker.PERSON:
             self._uncommitted.clear()
             self._person_turns += 1
+            self._asked_if_there = False
             self._heed(text, item.id)
         else:
             self._agent_turns += 1

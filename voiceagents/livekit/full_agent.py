@@ -152,6 +152,7 @@ async def _made(
         end=job.control.end,
         wish=lambda outcome: held[0].wish(outcome),
         fall_silent=lambda: held[0].fall_silent(),
+        session=lambda: held[0].session,
         caller_number=caller.number,
         called_number=caller.called,
         zone=_zone(assistant, calendar),
@@ -217,6 +218,7 @@ def _instructions(assistant: Resolved, context: RoomContext, hours: Hours, equip
         zone=call.zone,
         tools=bool(equipment.tools),
         missing=equipment.missing,
+        keys=equipment.keys,
         closed="" if now.is_open else closed_words(now.why, now.opens_at_local),
     )
 

@@ -209,6 +209,8 @@ _ORDINALS = {"first": 0, "second": 1, "third": 2, "earliest": 0, "last": -1, "la
 
 
 def _choice(choices: Sequence[Any], told: list[str]) -> Any:
+    if len(choices) == 1:
+        return choices[0]
     said = [f" {plain(text)} " for text in reversed(told)]
     return next((one for words in said for one in choices if isinstance(one, str) and f" {plain(one)} " in words), None)
 

@@ -19,6 +19,7 @@ from voiceagents.assistants.tool_options import (
     CollectDigits,
     EndCall,
     Http,
+    KeypadMenu,
     Mcp,
     RequestCallback,
     SendDtmf,
@@ -33,7 +34,7 @@ from voiceagents.livekit.tools.caller_history import caller_history
 from voiceagents.livekit.tools.end_call import end_call
 from voiceagents.livekit.tools.http_request import http_request
 from voiceagents.livekit.tools.in_call import InCall
-from voiceagents.livekit.tools.keypad import collect_digits, send_dtmf
+from voiceagents.livekit.tools.keypad import collect_digits, keypad_menu, send_dtmf
 from voiceagents.livekit.tools.masking import UnknownSecret, filled, secrets_of
 from voiceagents.livekit.tools.mcp_server import connected
 from voiceagents.livekit.tools.message import request_callback, take_message
@@ -60,6 +61,8 @@ class Equipment:
     records: ToolRecords
     missing: Mapping[str, str] = field(default_factory=dict[str, str])
     """Tools that were asked for and cannot be had now, and why."""
+    keys: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What the caller says by pressing a key."""
 
     @classmethod
     def none(cls, call: InCall) -> "Equipment":
@@ -106,7 +109,8 @@ async def tools_for(
         unkept=unkept,
         discretion=call.discretion,
     )
-    return Equipment(tools, records, missing)
+    menu = wanted.get("keypad_menu")
+    return Equipment(tools, records, missing, menu.keys if isinstance(menu, KeypadMenu) else {})
 
 
 async def _made(name: str, options: ToolOptions, call: InCall) -> Tool | Toolset | str:
@@ -133,6 +137,8 @@ async def _make(name: str, options: ToolOptions, call: InCall) -> Tool | Toolset
             return send_dtmf
         case CollectDigits():
             return collect_digits(options, call.discretion)
+        case KeypadMenu():
+            return keypad_menu(options, call)
         case CallerHistory():
             return caller_history(options, call)
         case TakeMessage():

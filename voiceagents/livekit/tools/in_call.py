@@ -9,6 +9,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from livekit import api, rtc
+from livekit.agents import AgentSession
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from voiceagents import clock
@@ -42,6 +43,9 @@ class InCall:
 
     fall_silent: Callable[[], None]
     """Has the agent neither listen nor speak for the rest of the call: others talk now."""
+
+    session: Callable[[], AgentSession[None]]
+    """The conversation, from when it begins."""
 
     caller_number: str | None = None
     """E.164; None when the caller hides it."""

@@ -1,15 +1,18 @@
-"""Keys of the telephone: pressed for whoever listens at the other end, and asked of the caller."""
+"""Keys of the telephone: pressed for whoever listens at the other end, asked of the caller, or pressed by them at any
+time instead of a sentence."""
 
 from contextlib import nullcontext
-from typing import Any, cast
+from typing import Any, Self, cast
 
-from livekit.agents import RunContext, function_tool
+from livekit import rtc
+from livekit.agents import AgentTask, RunContext, function_tool
 from livekit.agents.beta.tools import send_dtmf_events  # pyright: ignore[reportUnknownVariableType]
 from livekit.agents.beta.workflows import GetDtmfTask
-from livekit.agents.llm import FunctionTool, ToolError
+from livekit.agents.llm import FunctionTool, ToolError, Toolset
 
-from voiceagents.assistants.tool_options import CollectDigits
+from voiceagents.assistants.tool_options import CollectDigits, KeypadMenu
 from voiceagents.livekit.discretion import Discretion
+from voiceagents.livekit.tools.in_call import InCall
 
 MOST_DIGITS = 32
 REPORT = "<dtmf_inputs>"
@@ -49,3 +52,37 @@ def collect_digits(options: CollectDigits, discretion: Discretion) -> FunctionTo
         return f"The caller typed {answer.user_input}."
 
     return collect_digits
+
+
+def keypad_menu(options: KeypadMenu, call: InCall) -> Toolset:
+    """Gives the model what a key stands for as the caller's own words, which they interrupt it with."""
+    return _Menu(options, call)
+
+
+class _Menu(Toolset):
+    """Nothing that the model can use: it lives as long as the assistant talks."""
+
+    def __init__(self, options: KeypadMenu, call: InCall) -> None:
+        super().__init__(id=options.type)
+        self._keys = options.keys
+        self._call = call
+
+    async def setup(self) -> Self:
+        await super().setup()
+        self._call.room.on("sip_dtmf_received", self._pressed)  # pyright: ignore[reportUnknownMemberType]
+        return self
+
+    async def aclose(self) -> None:
+        self._call.room.off("sip_dtmf_received", self._pressed)  # pyright: ignore[reportUnknownMemberType]
+        await super().aclose()
+
+    def _pressed(self, event: rtc.SipDTMF) -> None:
+        session = self._call.session()
+        words = self._keys.get(event.digit)
+        # Keys that a task has asked for are its own, and of others who talk now we hear nothing.
+        if words is None or isinstance(session.current_agent, AgentTask) or not session.input.audio_enabled:
+            return
+        speaking = session.current_speech
+        if speaking is None or speaking.allow_interruptions:
+            session.interrupt()
+        session.generate_reply(user_input=words)
