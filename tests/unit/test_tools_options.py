@@ -12,7 +12,7 @@ pytestmark = pytest.mark.unit
 HTTP: dict[str, Any] = {"type": "http", "description": "Looks up an order.", "url": "https://shop.example/orders/{id}"}
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("http", "mcp")])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("http", "mcp", "keypad_menu")])
 def test_a_tool_of_our_own_needs_no_options(kind: str) -> None:
     assert read(kind, {}).type == kind
 
